@@ -1,0 +1,91 @@
+/**
+ * What a control is. One file a control, one line in `registry.ts`; the JSON Schema, the docs table, the plan text and
+ * the metrics derive from it. A control decides and never touches the host: it turns promises into *settings*, each a
+ * place in the kernel and the exact text that shall stand there. `reconcile/apply.ts` writes them.
+ */
+import type { z } from 'zod';
+import type { Domain } from '../domains/types.js';
+import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
+import type { SchedulerParameters } from '../host/libvirt/client.js';
+
+export type Scope = 'domain' | 'host';
+
+/** One value at one place. Text is canonical: byte for byte what a read of the place gives, without the newline. */
+export interface Setting {
+  /** Unique within the domain and stable across restarts of the daemon: `vcpu0/cpu.max`, `cpu.weight`. */
+  readonly key: string;
+  /** File in the cgroup tree. `cpu.max` on a v1 host stands for the pair cfs_quota_us, cfs_period_us. */
+  readonly path: string;
+  readonly text: string;
+  /** `direct`: written by us. `libvirt`: set only by `tell`, then read back (systemd owns the file). */
+  readonly writer: 'direct' | 'libvirt';
+  /** Depth of the group below the domain, 0 = the domain's own: parents widen first, children narrow first. */
+  readonly depth: number;
+}
+
+export interface HostFacts {
+  /** Online logical CPUs. */
+  readonly cores: number;
+  readonly cpuVersion: 1 | 2;
+}
+
+/** What a class asks of one control on one domain. */
+export type Desired =
+  | { readonly kind: 'unmanaged' }
+  | { readonly kind: 'unsupported'; readonly reason: string; readonly asked: Sourced }
+  | { readonly kind: 'refused'; readonly reason: string; readonly asked: Sourced }
+  | {
+      readonly kind: 'set';
+      readonly asked: Sourced;
+      /** The value in the control's unit, for metrics: cores, weight; null = no limit. */
+      readonly amount: number | null;
+      /** The value in words for plan, explain and status: `0.50 cores (50 % of 1 vCPU)`. */
+      readonly display: string;
+      readonly settings: readonly Setting[];
+      /** What libvirt has to be told so that its own view agrees; null if it has no such parameter. */
+      readonly tell: SchedulerParameters | null;
+      /** Notes for people: `guarantee cut to the limit` … */
+      readonly notes: readonly string[];
+    };
+
+/** The value of a setting that stood there before ours, and how we know. */
+export interface Original {
+  readonly text: string;
+  readonly from: 'xml' | 'kernel' | 'metadata' | 'definition' | 'default';
+}
+
+/** Why a control that holds its value still does not deliver it. */
+export interface Override {
+  readonly reason: string;
+  readonly path: string;
+}
+
+export interface Control {
+  /** `cpu.limit` */
+  readonly id: string;
+  readonly scope: Scope;
+  /** Class keys that ask for it, the first being its own. */
+  readonly keys: readonly KeyPath[];
+  /** False while only the key is known: validated, shown as `unsupported`. */
+  readonly built: boolean;
+  /** For the reference page. */
+  readonly summary: string;
+  readonly unit: string;
+  readonly range: string;
+  readonly example: string;
+  /** Schema of its own key, with the message that says what to write instead. */
+  readonly schema: z.ZodType;
+  /** Name and help of the desired/actual gauges, without prefix: `cpu_limit_cores`. */
+  readonly metric?: { readonly name: string; readonly help: string };
+  desired(wanted: EffectiveClass, domain: Domain, host: HostFacts): Desired;
+  /** The settings' values in the control's unit, for metrics and people; null = no limit. */
+  amountOf?(texts: ReadonlyMap<string, string>, domain: Domain): number | null;
+  /** In words, from the actual texts. */
+  displayOf?(texts: ReadonlyMap<string, string>, domain: Domain): string;
+  /** What libvirt's XML, live or persistent, says the setting's value would be. */
+  fromCputune?(setting: Setting, cputune: import('../domains/types.js').CpuTune, domain: Domain): Original;
+  /** libvirt parameters that put its view back to the originals. */
+  tellOriginal?(originals: ReadonlyMap<string, Original>, domain: Domain): SchedulerParameters | null;
+  /** True when libvirt's live view already says what `tell` would. */
+  toldAlready?(tell: SchedulerParameters, cputune: import('../domains/types.js').CpuTune, domain: Domain): boolean;
+}
