@@ -60,21 +60,27 @@ export interface Override {
   readonly path: string;
 }
 
+/** One key of a class, at leaf level (`disk.limit.burst.iops`): the unit of validation, provenance and schedules. */
+export interface KeySpec {
+  readonly key: KeyPath;
+  /** Accepts what an operator may write; its output is in base units. Carries the message that says what to write. */
+  readonly schema: z.ZodType;
+  /** For the reference page and the JSON Schema. */
+  readonly summary: string;
+  readonly unit: string;
+  readonly range: string;
+  readonly example: string;
+}
+
 export interface Control {
   /** `cpu.limit` */
   readonly id: string;
   readonly scope: Scope;
   /** Class keys that ask for it, the first being its own. */
-  readonly keys: readonly KeyPath[];
-  /** False while only the key is known: validated, shown as `unsupported`. */
+  readonly keys: readonly KeySpec[];
+  /** False while only the keys are known: validated, shown as `unsupported`. */
   readonly built: boolean;
-  /** For the reference page. */
   readonly summary: string;
-  readonly unit: string;
-  readonly range: string;
-  readonly example: string;
-  /** Schema of its own key, with the message that says what to write instead. */
-  readonly schema: z.ZodType;
   /** Name and help of the desired/actual gauges, without prefix: `cpu_limit_cores`. */
   readonly metric?: { readonly name: string; readonly help: string };
   desired(wanted: EffectiveClass, domain: Domain, host: HostFacts): Desired;
