@@ -14,6 +14,8 @@ export interface SourcePosition {
 /** code → what the code means, in one sentence for the reference page. Codes are never reused. */
 export const ERROR_CATALOGUE = {
   INTERNAL: 'A defect in virtslad itself; please report it with the log line that carries this code.',
+  POLICY_VALUE_RANGE: 'A value of a policy is well formed but outside what its key accepts.',
+  POLICY_VALUE_SYNTAX: 'A value of a policy is not of the form that its key takes (unit, type, spelling).',
 } as const satisfies Record<string, string>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
