@@ -13,6 +13,18 @@ export interface SourcePosition {
 
 /** code → what the code means, in one sentence for the reference page. Codes are never reused. */
 export const ERROR_CATALOGUE = {
+  CLI_NOT_BUILT: 'The command is planned and not built yet.',
+  CLI_UNKNOWN_FLAG: 'A command was given a flag that it does not have.',
+  CLI_UNKNOWN_VERB: 'The first word after virtslad is not one of its commands.',
+  CLI_USAGE: 'A command was called with a missing, surplus or malformed argument.',
+  CONFIG_NOT_FOUND: 'The configuration file named by --config does not exist.',
+  CONFIG_OWNER: 'The configuration file, or a directory above it, could be changed by someone other than its owner.',
+  CONFIG_SYNTAX: 'The configuration file is not one plain YAML document (aliases, tags and duplicate keys are refused).',
+  CONFIG_UNKNOWN_KEY: 'The configuration file has a key that virtslad does not know.',
+  CONFIG_UNREADABLE: 'The configuration file cannot be read, is not a regular file, or is too large.',
+  CONFIG_VALUE: 'A value of the configuration, in the file or as a flag, is not of the form that its key takes.',
+  DOMAIN_AMBIGUOUS: 'More than one guest has the given name.',
+  DOMAIN_UNKNOWN: 'No guest has the given name or uuid.',
   INTERNAL: 'A defect in virtslad itself; please report it with the log line that carries this code.',
   POLICY_VALUE_RANGE: 'A value of a policy is well formed but outside what its key accepts.',
   POLICY_VALUE_SYNTAX: 'A value of a policy is not of the form that its key takes (unit, type, spelling).',

@@ -2,10 +2,9 @@
  * The daemon's configuration after defaults, file and flags have been merged: plain, immutable data in base units.
  * `load.ts` makes it; `src/daemon.ts` and the verbs read it.
  */
+import type { LogFormat, LogLevel } from '../log.js';
 
 export type Mode = 'enforce' | 'observe';
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogFormat = 'text' | 'json';
 
 /** Roots of the kernel's and libvirt's trees: options, so that tests and containers can point elsewhere. */
 export interface HostPaths {
