@@ -1,0 +1,140 @@
+// Runs compiled test files, each in a process of its own, and counts what really ran. A process that dies, hangs or
+// ends without saying so is a failed test: its output is kept for the report.
+import { spawn } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ROOT } from '../bootstrap.mjs';
+import { killGroup, lastLines } from '../child.mjs';
+
+const REPORTER = fileURLToPath(new URL('./events-reporter.mjs', import.meta.url));
+const COMPILED_TESTS = join(ROOT, 'build', 'test');
+/** How long a file may clean up after SIGTERM (guests, a libvirtd) before it is killed. */
+const GRACE_MS = 30_000;
+
+/** Compiled test files below build/test, without those below `except`. */
+export function findTestFiles({ under = '', except = [] }) {
+  const start = join(COMPILED_TESTS, under);
+  let entries;
+  try {
+    entries = readdirSync(start, { recursive: true });
+  } catch {
+    return [];
+  }
+  return entries
+    .map((name) => join(start, name))
+    .filter((path) => path.endsWith('.test.js'))
+    .filter((path) => !except.some((folder) => path.startsWith(join(COMPILED_TESTS, folder, '/'))))
+    .sort();
+}
+
+/**
+ * @param {readonly string[]} files
+ * @param {{ workers: number, limitSeconds: number, grep?: string, signal: AbortSignal,
+ *   onFile?: (result: FileResult) => void, onTest?: (event: object) => void }} options
+ * @returns {Promise<FileResult[]>}
+ * @typedef {{ file: string, tests: object[], seconds: number }} FileResult
+ */
+export async function runTestFiles(files, options) {
+  const queue = [...files];
+  const results = [];
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined && !options.signal.aborted; file = queue.shift()) {
+      const result = await runTestFile(file, options);
+      results.push(result);
+      options.onFile?.(result);
+    }
+  };
+  await Promise.all(Array.from({ length: options.workers }, worker));
+  options.signal.throwIfAborted();
+  return results;
+}
+
+async function runTestFile(path, { limitSeconds, grep, signal, onTest }) {
+  const file = relative(COMPILED_TESTS, path).replace(/\.js$/, '');
+  const scratch = await mkdtemp(join(tmpdir(), 'virtslad-events-'));
+  const eventsFile = join(scratch, 'events');
+  const started = performance.now();
+  const child = spawn(
+    process.execPath,
+    [
+      '--enable-source-maps',
+      `--test-reporter=${REPORTER}`,
+      `--test-reporter-destination=${eventsFile}`,
+      ...(grep === undefined ? [] : [`--test-name-pattern=${grep}`]),
+      path,
+    ],
+    { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text) => {
+      output += text;
+    });
+  }
+  let overran = false;
+  const stop = () => {
+    child.kill('SIGTERM');
+    setTimeout(() => killGroup(child.pid, 'SIGKILL'), GRACE_MS).unref();
+  };
+  const limit = setTimeout(() => {
+    overran = true;
+    stop();
+  }, limitSeconds * 1000);
+  signal.addEventListener('abort', stop, { once: true });
+
+  const { code, killedBy } = await new Promise((resolve) => {
+    child.on('error', (error) => resolve({ code: 1, killedBy: error.message }));
+    child.on('close', (exitCode, signalName) => resolve({ code: exitCode, killedBy: signalName }));
+  });
+  clearTimeout(limit);
+  signal.removeEventListener('abort', stop);
+
+  const events = parseEvents(await readFile(eventsFile, 'utf8').catch(() => ''));
+  rmSync(scratch, { recursive: true, force: true });
+  const tests = attachNotes(events).filter((event) => event.event !== 'unselected');
+  const failed = tests.some((test) => test.event === 'fail');
+  const crash = describeCrash({ overran, limitSeconds, code, killedBy, ended: events.at(-1)?.event === 'end', failed });
+  if (crash !== null && !signal.aborted) {
+    tests.push({ event: 'fail', name: 'the test process itself', nesting: 0, seconds: 0, notes: [], error: crash });
+  }
+  for (const test of tests) {
+    test.file = file;
+    if (test.event === 'fail') test.output = lastLines(output, 60);
+    onTest?.(test);
+  }
+  return { file, tests, seconds: (performance.now() - started) / 1000 };
+}
+
+function describeCrash({ overran, limitSeconds, code, killedBy, ended, failed }) {
+  if (overran) return `stopped: still running after ${limitSeconds} s`;
+  if (killedBy !== null) return `killed by ${killedBy}`;
+  if (!ended) return `exit code ${code} before its tests had ended`;
+  return code !== 0 && !failed ? `exit code ${code} although no test failed` : null;
+}
+
+function parseEvents(text) {
+  const events = [];
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    try {
+      events.push(JSON.parse(line));
+    } catch {
+      // The last line of a process that was killed.
+    }
+  }
+  return events;
+}
+
+/** Notes (`t.diagnostic`) follow the test that made them. */
+function attachNotes(events) {
+  const tests = [];
+  for (const event of events) {
+    if (event.event === 'note') tests.at(-1)?.notes.push(event.text);
+    else if (event.event !== 'end') tests.push({ ...event, notes: [] });
+  }
+  return tests;
+}

@@ -1,0 +1,177 @@
+// Runs every test, from a fresh clone with nothing but Node and npm. Lanes: static (sources), unit (no root, no host),
+// host (real libvirtd, QEMU and cgroups; root on Linux). The last line is `N passed, N failed, N skipped`.
+//   npm test -- [--lane static,unit,host] [--file TEXT] [--grep PATTERN]
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { ensureHostTools, ensureNpmPackages, TEST_TOOLS } from './bootstrap.mjs';
+import { indent, SetupError } from './child.mjs';
+
+const LANES = { static: staticLane, unit: unitLane, host: hostLane };
+const UNIT_LIMIT_SECONDS = 180;
+const HOST_LIMIT_SECONDS = 300;
+
+const options = readOptions();
+const interrupt = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(name, () => interrupt.abort(new Error(`stopped by ${name}`)));
+const { signal } = interrupt;
+
+/** Every test that ended: { lane, file, name, event: 'pass' | 'fail' | 'skip', seconds, error, output, reason }. */
+const done = [];
+
+try {
+  await ensureNpmPackages({ signal, say: console.log });
+  for (const lane of options.lanes) await runLane(lane);
+} catch (error) {
+  if (!signal.aborted && !(error instanceof SetupError)) console.error(error);
+  record({ lane: 'run', file: '', name: 'the test run itself', event: 'fail', error: error.message });
+}
+report();
+
+async function runLane(lane) {
+  const started = performance.now();
+  const before = done.length;
+  console.log(`\n── ${lane} ${'─'.repeat(60 - lane.length)}`);
+  await LANES[lane]();
+  const tests = done.slice(before);
+  console.log(`   ${lane}: ${totals(tests)} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+async function staticLane() {
+  const { STATIC_CHECKS } = await import('./lanes/static-checks.mjs');
+  for (const [name, check] of Object.entries(STATIC_CHECKS)) {
+    const started = performance.now();
+    let error;
+    try {
+      error = await check(signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      error = thrown instanceof SetupError ? thrown.message : String(thrown.stack ?? thrown);
+    }
+    const event = error === '' ? 'pass' : 'fail';
+    record({ lane: 'static', file: '', name, event, seconds: (performance.now() - started) / 1000, error });
+    console.log(`${mark(event)} ${name}`);
+  }
+}
+
+async function unitLane() {
+  await compileUnlessDone();
+  await runFiles('unit', {
+    except: ['host', 'support', 'vm'],
+    workers: Math.max(2, availableParallelism()),
+    limitSeconds: UNIT_LIMIT_SECONDS,
+    showTests: false,
+  });
+}
+
+async function hostLane() {
+  const reason = whyNoHostLane() ?? (await ensureHostTools(TEST_TOOLS, { signal, say: console.log }));
+  await compileUnlessDone();
+  if (reason === null) {
+    // One file at a time: they measure CPU shares.
+    await runFiles('host', { under: 'host', workers: 1, limitSeconds: HOST_LIMIT_SECONDS, showTests: true });
+    return;
+  }
+  const { findTestFiles } = await import('./lanes/test-files.mjs');
+  console.log(`   skipped: ${reason}`);
+  for (const file of findTestFiles({ under: 'host' })) {
+    record({ lane: 'host', file, name: 'all tests of this file', event: 'skip', reason });
+  }
+}
+
+function whyNoHostLane() {
+  if (process.platform !== 'linux') return 'needs Linux';
+  if (process.getuid() !== 0) return 'needs root: it starts a libvirtd and guests of its own';
+  const controllers = ['/sys/fs/cgroup/cpu/cpu.shares', '/sys/fs/cgroup/cgroup.controllers'];
+  return controllers.some((path) => existsSync(path)) ? null : 'no cgroup CPU controller is mounted at /sys/fs/cgroup';
+}
+
+/** The static lane compiles; alone, the other lanes do so themselves. A type error is for the static lane to report. */
+async function compileUnlessDone() {
+  if (options.lanes.includes('static')) return;
+  const { build } = await import('./build.mjs');
+  await build({ tests: true, signal });
+}
+
+async function runFiles(lane, { under, except, workers, limitSeconds, showTests }) {
+  const { findTestFiles, runTestFiles } = await import('./lanes/test-files.mjs');
+  const files = findTestFiles({ under, except }).filter((path) => path.includes(options.file));
+  await runTestFiles(files, {
+    workers,
+    limitSeconds,
+    grep: options.grep,
+    signal,
+    onTest: (test) => {
+      record({ lane, ...test });
+      if (showTests) printTest(test);
+    },
+    onFile: ({ file, tests, seconds }) => {
+      if (!showTests && tests.length > 0) printFile(file, tests, seconds);
+    },
+  });
+}
+
+function printFile(file, tests, seconds) {
+  const failed = tests.some((test) => test.event === 'fail');
+  console.log(`${mark(failed ? 'fail' : 'pass')} ${file}: ${totals(tests)} (${seconds.toFixed(1)} s)`);
+}
+
+function printTest(test) {
+  const reason = test.event === 'skip' ? ` — skipped: ${test.reason || 'no reason given'}` : '';
+  console.log(`${mark(test.event)} ${'  '.repeat(test.nesting)}${test.name} (${test.seconds.toFixed(1)} s)${reason}`);
+  for (const note of test.notes) console.log(`       ${'  '.repeat(test.nesting)}${note}`);
+}
+
+function record(test) {
+  done.push({ seconds: 0, reason: '', error: '', output: '', ...test });
+}
+
+function mark(event) {
+  return { pass: '  ok', fail: 'FAIL', skip: 'skip' }[event];
+}
+
+function totals(tests) {
+  const count = (event) => tests.filter((test) => test.event === event).length;
+  return `${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped`;
+}
+
+/** Skips with their reasons, failures with their output, and the one line that says it all. */
+function report() {
+  const skips = new Map();
+  for (const test of done.filter(({ event }) => event === 'skip')) {
+    const reason = test.reason || 'no reason given';
+    skips.set(reason, (skips.get(reason) ?? 0) + 1);
+  }
+  if (skips.size > 0) console.log('\nSkipped:');
+  for (const [reason, count] of skips) console.log(`  ${count} × ${reason}`);
+
+  const failures = done.filter(({ event }) => event === 'fail');
+  for (const { lane, file, name, error, output } of failures) {
+    console.log(`\n✗ ${[lane, file, name].filter((part) => part !== '').join(' › ')}`);
+    if (error !== '') console.log(indent(error.trimEnd(), '    '));
+    if (output !== '') console.log(indent(`── output of the process\n${output.trimEnd()}`, '    '));
+  }
+  console.log(`\n${totals(done)}`);
+  // Nothing run is no success.
+  process.exitCode = failures.length > 0 || !done.some(({ event }) => event === 'pass') ? 1 : 0;
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        lane: { type: 'string', default: Object.keys(LANES).join(',') },
+        file: { type: 'string', default: '' },
+        grep: { type: 'string' },
+      },
+    });
+    const lanes = values.lane.split(',');
+    const unknown = lanes.find((lane) => !(lane in LANES));
+    if (unknown !== undefined) throw new Error(`no lane "${unknown}"; there are ${Object.keys(LANES).join(', ')}`);
+    return { lanes, file: values.file, grep: values.grep };
+  } catch (error) {
+    console.error(`${error.message}\nUsage: npm test -- [--lane static,unit,host] [--file TEXT] [--grep PATTERN]`);
+    process.exit(2);
+  }
+}
