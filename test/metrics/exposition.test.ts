@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { domainFamilies } from '../../src/metrics/domain-families.js';
+import { LabelCache, writeDomainFamilies } from '../../src/metrics/exposition.js';
+import { DOMAIN_LABELS, type DomainFamily } from '../../src/metrics/family.js';
+import { printable } from '../../src/printable.js';
+import type { Snapshot } from '../../src/snapshot/types.js';
+import { fixtureDomain, fixtureSnapshot, HOSTILE_NAME } from '../fixtures/snapshot.js';
+import { FIXTURE_CONTROLS } from './fixture-metrics.js';
+
+const FAMILIES = domainFamilies(FIXTURE_CONTROLS);
+
+function write(snapshot: Snapshot, families: readonly DomainFamily[] = FAMILIES, cap = 1e6): string {
+  return writeDomainFamilies(families, snapshot, new LabelCache(), cap).body.toString();
+}
+
+async function byPromClient(snapshot: Snapshot, families: readonly DomainFamily[]): Promise<string> {
+  const registry = new Registry();
+  for (const { name, help, type, labels, samples } of families) {
+    const configuration = { name, help, labelNames: [...DOMAIN_LABELS, ...labels], registers: [registry] };
+    const metric = type === 'counter' ? new Counter(configuration) : new Gauge(configuration);
+    for (const domain of snapshot.domains) {
+      for (const sample of samples(domain, snapshot)) {
+        if (sample.value === null) continue;
+        const all: Record<string, string> = {
+          domain: printable(domain.name),
+          uuid: domain.uuid,
+          class: domain.className ?? '',
+        };
+        labels.forEach((label, index) => {
+          all[label] = sample.labels[index] ?? '';
+        });
+        if (metric instanceof Gauge) metric.set(all, sample.value);
+        else metric.inc(all, sample.value);
+      }
+    }
+  }
+  return registry.metrics();
+}
+
+const NAMES = [
+  'plain',
+  'quote"quote',
+  'back\\slash\\',
+  'line\nbreak\r',
+  'größe ☃ 日本 😀',
+  'x'.repeat(300),
+  '\u0000\u001b[2J\u009b\u202e',
+  '{}=,',
+  '',
+  'trailing\\"',
+  HOSTILE_NAME,
+];
+
+test('the writer and prom-client give the same bytes for the same guests', async () => {
+  const guests = NAMES.map((name, index) =>
+    fixtureDomain(100 + index, { name, className: index % 2 === 0 ? 'gold' : null }),
+  );
+  const fixture = fixtureSnapshot();
+  const snapshot = fixtureSnapshot({ domains: [...fixture.domains, ...guests] });
+  assert.equal(write(snapshot), await byPromClient(snapshot, FAMILIES));
+});
+
+test('every form of number is written as prom-client writes it', async () => {
+  const values = [0, -0, 1, -1.5, 0.1 + 0.2, 1e21, 1e-7, 2 ** 53, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const family: DomainFamily = {
+    name: 'virtsla_number',
+    help: 'Numbers; \\ and a line\nbreak',
+    type: 'gauge',
+    labels: ['nth'],
+    seriesMax: values.length,
+    samples: () => values.map((value, index) => ({ labels: [String(index)], value })),
+  };
+  const snapshot = fixtureSnapshot({ domains: [fixtureDomain(1, {})] });
+  assert.equal(write(snapshot, [family]), await byPromClient(snapshot, [family]));
+});
+
+test('a hostile name forges no line and no label', () => {
+  const lines = write(fixtureSnapshot()).split('\n');
+  assert.equal(
+    lines.some((line) => line.startsWith('forged') || line.startsWith('# HELP forged')),
+    false,
+  );
+  const legal =
+    /^virtsla_[a-z_]+\{domain="(?:[^"\\]|\\\\|\\"|\\n)*",uuid="[-0-9a-f]+",class="[a-z]*"(?:,[a-z]+="[-.a-z]*")*\} \S+$/;
+  for (const line of lines) if (line !== '' && !line.startsWith('# ')) assert.match(line, legal);
+});
+
+test('series of a guest go with the guest and follow a new name and a new class', () => {
+  const cache = new LabelCache();
+  const show = (...domains: Snapshot['domains']): string =>
+    writeDomainFamilies(FAMILIES, fixtureSnapshot({ domains }), cache, 1e6).body.toString();
+  assert.match(show(fixtureDomain(1, { name: 'a' })), /virtsla_domain_managed\{domain="a",[^}]*,class=""\} 0/);
+  assert.match(show(fixtureDomain(1, { name: 'b' })), /virtsla_domain_managed\{domain="b",[^}]*,class=""\} 0/);
+  assert.match(show(fixtureDomain(1, { name: 'b', className: 'gold' })), /domain="b",[^}]*,class="gold"\} 1/);
+  assert.doesNotMatch(show(), /domain="/);
+});
+
+test('the cap leaves whole guests out and counts their series', () => {
+  const domains = Array.from({ length: 10 }, (_, index) => fixtureDomain(index, {}));
+  const snapshot = fixtureSnapshot({ domains });
+  const all = writeDomainFamilies(FAMILIES, snapshot, new LabelCache(), 1e6);
+  const perGuest = all.series / 10;
+  assert.equal(all.dropped, 0);
+  const capped = writeDomainFamilies(FAMILIES, snapshot, new LabelCache(), perGuest * 4 + 1);
+  assert.equal(capped.series, perGuest * 4);
+  assert.equal(capped.dropped, perGuest * 6);
+  assert.equal(new Set(capped.body.toString().match(/uuid="[^"]+"/g)).size, 4);
+  assert.equal(
+    writeDomainFamilies(FAMILIES, snapshot, new LabelCache(), perGuest * 10).dropped,
+    0,
+    'exactly at the cap',
+  );
+});
+
+test('no family gives a guest more series than it declares', () => {
+  const snapshot = fixtureSnapshot();
+  for (const family of FAMILIES) {
+    for (const domain of snapshot.domains) {
+      assert.ok(family.samples(domain, snapshot).length <= family.seriesMax, `${family.name} of ${domain.name}`);
+    }
+  }
+});
