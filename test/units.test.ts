@@ -140,10 +140,12 @@ describe('units', () => {
     fc.assert(fc.property(bytes, same(parseNetworkRate, formatNetworkRate)));
     const usec = fc.nat({ max: 999_999_999_999_999 }).map((value) => value / 1e6);
     fc.assert(fc.property(usec, same(parseDuration, formatDuration)));
-    const percent = fc.tuple(fc.nat({ max: 100_000 }), fc.nat({ max: 6 })).map(([n, digits]) => n / 10 ** digits / 100);
+    const percent = fc
+      .tuple(fc.nat({ max: 100_000 }), fc.nat({ max: 6 }))
+      .map(([n, digits]) => Number(`${(n / 10 ** digits).toFixed(digits)}e-2`));
     fc.assert(fc.property(percent, same(parsePercent, formatPercent)));
     const amount = fc.oneof(
-      fc.nat({ max: 10_000 }).map((n) => ({ unit: 'percent' as const, fraction: n / 100 / 100 })),
+      fc.nat({ max: 10_000 }).map((n) => ({ unit: 'percent' as const, fraction: Number(`${n / 100}e-2`) })),
       fc.nat({ max: 10_000 }).map((n) => ({ unit: 'cores' as const, cores: n / 100 })),
     );
     fc.assert(fc.property(amount, same(parseCpuAmount, formatCpuAmount)));

@@ -62,7 +62,7 @@ export function malformed(reason: string, fix: string): Refusal {
 }
 
 /** Text of a scalar that takes a unit: a number without one is told so, anything else is named by its type. */
-function unitText(input: unknown, fix: string): Parsed<string> {
+export function unitText(input: unknown, fix: string): Parsed<string> {
   if (typeof input === 'string') return { ok: true, value: input };
   // Plain decimals only: what YAML reads from 1e3 or 0x10 is not something that an operator should rely on here.
   if (typeof input === 'number' && Number.isFinite(input)) return { ok: true, value: String(input) };
@@ -79,7 +79,8 @@ export function typeReason(input: unknown): string {
   return 'is text';
 }
 
-function withUnit<T>(
+/** A schema for one number with a unit; `check` bounds the parsed value. */
+export function withUnit<T>(
   fix: string,
   parse: (text: string) => Parsed<T>,
   json: Json,
@@ -93,10 +94,10 @@ function withUnit<T>(
   }, json);
 }
 
-const NUMBER = '\\d+(\\.\\d+)?';
+export const NUMBER = '\\d+(\\.\\d+)?';
 const SIZE_UNIT = '([kMGT]?B|[KMGT]iB)';
-const PERCENT_JSON: Json = { type: 'string', pattern: `^${NUMBER} *%$`, examples: ['50%'] };
-const SIZE_JSON: Json = { anyOf: [{ const: 0 }, { type: 'string', pattern: `^(0|${NUMBER} *${SIZE_UNIT})$` }] };
+export const PERCENT_JSON: Json = { type: 'string', pattern: `^${NUMBER} *%$`, examples: ['50%'] };
+export const SIZE_JSON: Json = { anyOf: [{ const: 0 }, { type: 'string', pattern: `^(0|${NUMBER} *${SIZE_UNIT})$` }] };
 const RATE_JSON: Json = { type: 'string', pattern: `^${NUMBER} *${SIZE_UNIT}/s$`, examples: ['400MiB/s'] };
 const NETWORK_RATE_JSON: Json = {
   type: 'string',
@@ -194,7 +195,7 @@ export function oneOf<W extends string>(...words: readonly [W, ...W[]]): z.ZodTy
 }
 
 /** Text within a length, on one line unless said otherwise. */
-export function text(maximum: number, options: { readonly multiline?: boolean } = {}): z.ZodType<string> {
+export function textUpTo(maximum: number, options: { readonly multiline?: boolean } = {}): z.ZodType<string> {
   return leafType(
     (input) => {
       if (typeof input !== 'string')
