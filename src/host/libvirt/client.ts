@@ -31,16 +31,32 @@ export interface SchedulerParameters {
 }
 
 export type LibvirtEvent =
-  | { readonly kind: 'lifecycle'; readonly uuid: string; readonly name: string; readonly event: LifecycleEvent; readonly detail: number }
+  | {
+      readonly kind: 'lifecycle';
+      readonly uuid: string;
+      readonly name: string;
+      readonly event: LifecycleEvent;
+      readonly detail: number;
+    }
   /** A tunable was changed through libvirt, by us or by anyone: `cputune.vcpu_quota` … → value. */
   | { readonly kind: 'tunable'; readonly uuid: string; readonly parameters: Readonly<Record<string, string>> }
   | { readonly kind: 'metadata'; readonly uuid: string }
   | { readonly kind: 'device'; readonly uuid: string }
+  /** A call about this domain that had overrun has come back: its quarantine is over. */
+  | { readonly kind: 'recovered'; readonly uuid: string }
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected'; readonly reason: string };
 
 export type LifecycleEvent =
-  | 'defined' | 'undefined' | 'started' | 'suspended' | 'resumed' | 'stopped' | 'shutdown' | 'pmsuspended' | 'crashed';
+  | 'defined'
+  | 'undefined'
+  | 'started'
+  | 'suspended'
+  | 'resumed'
+  | 'stopped'
+  | 'shutdown'
+  | 'pmsuspended'
+  | 'crashed';
 
 export interface LibvirtStatus {
   readonly uri: string | null;

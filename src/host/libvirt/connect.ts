@@ -1,0 +1,251 @@
+/**
+ * The libvirt client: takes a URI, gives the interface of client.ts, backed by worker threads: one for events and
+ * keepalive, one for bulk reads, the others for calls about single guests. Whether there is a connection is what the
+ * event worker says; the call workers connect when first needed.
+ */
+import type { DomainFacts } from '../../domains/types.js';
+import type { Log } from '../../log.js';
+import { CallPool } from './call-pool.js';
+import { startCallThread } from './call-thread.js';
+import type {
+  LibvirtClient,
+  LibvirtEvent,
+  LibvirtOutcome,
+  LibvirtStatus,
+  ListedDomain,
+  SchedulerParameters,
+} from './client.js';
+import { reviveFacts } from './domain-xml.js';
+import { type EventThread, startEventThread } from './event-thread.js';
+import type { Call, EventMessage, FactsReading } from './protocol.js';
+
+export interface LibvirtOptions {
+  /** libvirt connection URI, `qemu:///system`; null: no libvirt at all (bare QEMU only). */
+  readonly uri: string | null;
+  /** For a call about one guest; default 5 s. */
+  readonly deadlineMs?: number;
+  /** For the list of all guests; default 10 s. */
+  readonly bulkDeadlineMs?: number;
+  /** Threads for calls about single guests; default 2, so that one slow guest stalls nobody. */
+  readonly callWorkers?: number;
+  readonly log: Log;
+}
+
+const DEADLINE_MS = 5000;
+const BULK_DEADLINE_MS = 10_000;
+const CALL_WORKERS = 2;
+/** Stuck threads that are replaced, at one time. Beyond, calls are refused rather than threads piled up. */
+const ABANDONED_MAX = 4;
+/** Of the 2 s that stop() may take. */
+const STOP_MS = 1500;
+const BULK_KEY = 'list';
+
+/** The client for `uri`; nothing happens before `start`. */
+export function connectLibvirt(options: LibvirtOptions): LibvirtClient {
+  return options.uri === null ? withoutLibvirt() : new WorkerLibvirtClient(options, options.uri);
+}
+
+class WorkerLibvirtClient implements LibvirtClient {
+  readonly #uri: string;
+  readonly #log: Log;
+  readonly #deadlineMs: number;
+  readonly #bulk: CallPool;
+  readonly #guests: CallPool;
+  readonly #listeners: ((event: LibvirtEvent) => void)[] = [];
+  #events: EventThread | null = null;
+  #firstAttempt: (() => void) | null = null;
+  #connected = false;
+  #connections = 0;
+  #libraryVersion: string | null = null;
+  #daemonVersion: string | null = null;
+  #lastError: string | null = 'not connected yet';
+  #listUnderWay: Promise<LibvirtOutcome<readonly ListedDomain[]>> | null = null;
+  #listNext: Promise<LibvirtOutcome<readonly ListedDomain[]>> | null = null;
+
+  constructor(options: LibvirtOptions, uri: string) {
+    this.#uri = uri;
+    this.#log = options.log;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    const now = () => performance.now();
+    this.#bulk = new CallPool({
+      startThread: () => startCallThread(uri, 'libvirt-bulk'),
+      size: 1,
+      deadlineMs: options.bulkDeadlineMs ?? BULK_DEADLINE_MS,
+      // A list that hangs is libvirtd's own trouble; another thread would hang too.
+      abandonedMax: 0,
+      onAbandoned: () => this.#log.warn('libvirt.slow', { call: 'list' }, 'libvirt does not answer the list of guests'),
+      onRecovered: (_key, afterMs) =>
+        this.#log.info('libvirt.recovered', { call: 'list', afterMs: Math.round(afterMs) }),
+      now,
+    });
+    this.#guests = new CallPool({
+      startThread: () => startCallThread(uri, 'libvirt-call'),
+      size: options.callWorkers ?? CALL_WORKERS,
+      deadlineMs: this.#deadlineMs,
+      abandonedMax: ABANDONED_MAX,
+      onAbandoned: (uuid, call) =>
+        this.#log.warn('libvirt.quarantine', { uuid, call: call.op }, 'a call about this guest does not come back'),
+      onRecovered: (uuid, afterMs) => {
+        this.#log.info('libvirt.recovered', { uuid, afterMs: Math.round(afterMs) }, 'the guest answers again');
+        this.#emit({ kind: 'recovered', uuid });
+      },
+      now,
+    });
+  }
+
+  start(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      // A stopped libvirtd never answers the attempt; it goes on in the background.
+      const timer = setTimeout(() => this.#firstAttempt?.(), this.#deadlineMs);
+      this.#firstAttempt = () => {
+        clearTimeout(timer);
+        this.#firstAttempt = null;
+        resolve();
+      };
+      if (signal.aborted) return this.#firstAttempt();
+      signal.addEventListener('abort', () => void this.stop(), { once: true });
+      this.#events = startEventThread(this.#uri, (message) => this.#onMessage(message));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#firstAttempt?.();
+    this.#connected = false;
+    this.#lastError = 'stopped';
+    const events = this.#events;
+    this.#events = null;
+    const all = Promise.all([events?.stop(), this.#bulk.stop(), this.#guests.stop()]);
+    await Promise.race([all, timeout(STOP_MS)]);
+    events?.unref();
+  }
+
+  status(): LibvirtStatus {
+    return {
+      uri: this.#uri,
+      connected: this.#connected,
+      libraryVersion: this.#libraryVersion,
+      daemonVersion: this.#daemonVersion,
+      lastError: this.#lastError,
+      quarantined: this.#guests.quarantined,
+      abandonedWorkers: this.#guests.stuck + this.#bulk.stuck,
+      reconnects: Math.max(0, this.#connections - 1),
+    };
+  }
+
+  onEvent(listener: (event: LibvirtEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Lists asked for while one is under way share the next one: what they get was read after they asked. */
+  list(): Promise<LibvirtOutcome<readonly ListedDomain[]>> {
+    if (this.#listUnderWay === null) return this.#startList();
+    this.#listNext ??= this.#listUnderWay.then(() => {
+      this.#listNext = null;
+      return this.#startList();
+    });
+    return this.#listNext;
+  }
+
+  async facts(uuid: string): Promise<LibvirtOutcome<DomainFacts>> {
+    const outcome = await this.#call<FactsReading>({ op: 'facts', uuid });
+    if (!outcome.ok) return outcome;
+    const { facts, metadataProblem } = outcome.value;
+    if (metadataProblem !== null) {
+      this.#log.warn('libvirt.metadata', { uuid, domain: facts.name, problem: metadataProblem }, 'metadata left out');
+    }
+    return { ok: true, value: reviveFacts(facts) };
+  }
+
+  setScheduler(uuid: string, id: number, parameters: SchedulerParameters): Promise<LibvirtOutcome<null>> {
+    return this.#call({ op: 'setScheduler', uuid, id, parameters });
+  }
+
+  setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
+    return this.#call({ op: 'setOriginals', uuid, id, xml });
+  }
+
+  async #call<T>(call: Exclude<Call, { op: 'list' }>): Promise<LibvirtOutcome<T>> {
+    if (!this.#connected) return this.#disconnected();
+    return (await this.#guests.call(call.uuid, call)) as LibvirtOutcome<T>;
+  }
+
+  #startList(): Promise<LibvirtOutcome<readonly ListedDomain[]>> {
+    if (!this.#connected) return Promise.resolve(this.#disconnected());
+    const list = this.#bulk.call(BULK_KEY, { op: 'list' }).then((outcome) => {
+      this.#listUnderWay = null;
+      // No guest is to blame: what the pool calls quarantine is here the same silence going on.
+      if (!outcome.ok && outcome.failure === 'quarantined') {
+        return { ok: false, failure: 'timeout', message: 'libvirt still has not answered an earlier list' } as const;
+      }
+      return outcome as LibvirtOutcome<readonly ListedDomain[]>;
+    });
+    this.#listUnderWay = list;
+    return list;
+  }
+
+  #disconnected(): Extract<LibvirtOutcome<never>, { ok: false }> {
+    return { ok: false, failure: 'disconnected', message: `no connection to libvirt: ${this.#lastError ?? 'unknown'}` };
+  }
+
+  #onMessage(message: EventMessage): void {
+    switch (message.kind) {
+      case 'connected':
+        this.#connected = true;
+        this.#connections++;
+        this.#libraryVersion = message.libraryVersion;
+        this.#daemonVersion = message.daemonVersion;
+        this.#lastError = null;
+        this.#log.info('libvirt.connected', { uri: this.#uri, version: message.daemonVersion });
+        this.#emit({ kind: 'connected' });
+        break;
+      case 'disconnected': {
+        const { reason, retryInMs } = message;
+        const was = this.#connected;
+        this.#connected = false;
+        this.#lastError = reason;
+        this.#log.warn('libvirt.disconnected', { uri: this.#uri, reason, retryInMs });
+        this.#guests.failQueued('disconnected', reason);
+        this.#bulk.failQueued('disconnected', reason);
+        if (was) this.#emit({ kind: 'disconnected', reason });
+        break;
+      }
+      case 'events':
+        for (const event of message.events) this.#emit(event);
+        return;
+    }
+    this.#firstAttempt?.();
+  }
+
+  #emit(event: LibvirtEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** Never connected, and says so. */
+function withoutLibvirt(): LibvirtClient {
+  const message = 'libvirt is switched off (libvirt URI "none")';
+  const disconnected = async () => ({ ok: false, failure: 'disconnected', message }) as const;
+  return {
+    start: async () => {},
+    stop: async () => {},
+    status: () => ({
+      uri: null,
+      connected: false,
+      libraryVersion: null,
+      daemonVersion: null,
+      lastError: message,
+      quarantined: [],
+      abandonedWorkers: 0,
+      reconnects: 0,
+    }),
+    onEvent: () => {},
+    list: disconnected,
+    facts: disconnected,
+    setScheduler: disconnected,
+    setOriginals: disconnected,
+  };
+}
+
+function timeout(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

@@ -1,0 +1,52 @@
+/**
+ * What passes between the main thread and the libvirt threads. Plain data for the structured clone (bigint included).
+ */
+import type { DomainFacts } from '../../domains/types.js';
+import type { LibvirtEvent, LibvirtOutcome, ListedDomain, SchedulerParameters } from './client.js';
+
+/** One call, to be made synchronously on a call worker. */
+export type Call =
+  | { readonly op: 'list' }
+  | { readonly op: 'facts'; readonly uuid: string }
+  | {
+      readonly op: 'setScheduler';
+      readonly uuid: string;
+      readonly id: number;
+      readonly parameters: SchedulerParameters;
+    }
+  | { readonly op: 'setOriginals'; readonly uuid: string; readonly id: number; readonly xml: string | null };
+
+/** A reading of a guest, and what of it had to be left out. */
+export interface FactsReading {
+  readonly facts: DomainFacts;
+  /** Why its metadata was left out; null when it was not. */
+  readonly metadataProblem: string | null;
+}
+
+export type CallValue = readonly ListedDomain[] | FactsReading | null;
+
+export type CallRequest = { readonly call: Call } | { readonly stop: true };
+
+export interface CallReply {
+  readonly outcome: LibvirtOutcome<CallValue>;
+}
+
+export interface CallWorkerData {
+  readonly uri: string;
+}
+
+/** From the event worker. */
+export type EventMessage =
+  | { readonly kind: 'connected'; readonly libraryVersion: string; readonly daemonVersion: string | null }
+  /** No connection; the worker tries again after `retryInMs`. */
+  | { readonly kind: 'disconnected'; readonly reason: string; readonly retryInMs: number }
+  | { readonly kind: 'events'; readonly events: readonly LibvirtEvent[] };
+
+export interface EventWorkerData {
+  readonly uri: string;
+  /** Int32 cells, see FLAG. */
+  readonly flags: SharedArrayBuffer;
+}
+
+/** Cells of the flags shared with the event worker, which never returns to its event loop to get a message. */
+export const FLAG = { stop: 0, cells: 1 } as const;
