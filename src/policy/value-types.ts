@@ -99,7 +99,7 @@ const SIZE_UNIT = '([kMGT]?B|[KMGT]iB)';
 export const PERCENT_JSON: Json = { type: 'string', pattern: `^${NUMBER} *%$`, examples: ['50%'] };
 export const SIZE_JSON: Json = { anyOf: [{ const: 0 }, { type: 'string', pattern: `^(0|${NUMBER} *${SIZE_UNIT})$` }] };
 const RATE_JSON: Json = { type: 'string', pattern: `^${NUMBER} *${SIZE_UNIT}/s$`, examples: ['400MiB/s'] };
-const NETWORK_RATE_JSON: Json = {
+export const NETWORK_RATE_JSON: Json = {
   type: 'string',
   pattern: `^${NUMBER} *([kMG]bit|${SIZE_UNIT})/s$`,
   examples: ['1Gbit/s'],
