@@ -26,6 +26,12 @@ export const ERROR_CATALOGUE = {
   CONFIG_VALUE: 'A value of the configuration, in the file or as a flag, is not of the form that its key takes.',
   DOMAIN_AMBIGUOUS: 'More than one guest has the given name.',
   DOMAIN_UNKNOWN: 'No guest has the given name or uuid.',
+  HTTP_BAD_REQUEST: 'A request to the web server or to the control socket is malformed.',
+  HTTP_LISTEN_ADDRESS: 'The web listen address is not of the form HOST:PORT.',
+  HTTP_LISTEN_FAILED: 'The web server cannot listen on its address, for instance because the port is in use.',
+  HTTP_METHOD: 'The web server answers GET and HEAD only; actions go through the control socket.',
+  HTTP_NOT_FOUND: 'The path of a request is not one that the server has.',
+  HTTP_OVERLOADED: 'An answer was not ready within the time that the server allows.',
   INTERNAL: 'A defect in virtslad itself; please report it with the log line that carries this code.',
   LOCK_FAILED: 'The lock file in the run directory could not be locked for a reason other than another holder.',
   NATIVE_LIBRARY_MISSING: 'A shared library that the command needs, or koffi to reach it, is not installed.',
@@ -72,6 +78,10 @@ export const ERROR_CATALOGUE = {
   POLICY_YAML_MERGE_KEY: 'A policy file uses a YAML merge key (<<); keys are written out.',
   POLICY_YAML_SYNTAX: 'A policy file is not valid YAML.',
   POLICY_YAML_TAG: 'A policy file uses a YAML tag; plain values need none.',
+  SOCKET_FORBIDDEN: 'The control socket of the daemon belongs to another user.',
+  SOCKET_LISTEN_FAILED: 'The daemon cannot make its control socket in the run directory.',
+  SOCKET_PROTOCOL: 'What answers on the control socket is not a virtslad of this version, or it ended meanwhile.',
+  SOCKET_TIMEOUT: 'The daemon did not answer on its control socket in time.',
 } as const satisfies Record<string, string>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
