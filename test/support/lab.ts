@@ -1,0 +1,195 @@
+/**
+ * What one file of the host lane works in: a directory, a libvirtd of its own, guests and daemons, all of them gone
+ * afterwards, also on failure and on a signal. What a killed run left behind is removed by the next.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Cleanup, stopOnSignals } from './cleanup.js';
+import { Daemon, type DaemonOptions } from './daemon.js';
+import { Guest, type GuestOptions } from './guest.js';
+import { PrivateLibvirtd } from './private-libvirtd.js';
+import { waitUntil } from './wait.js';
+
+/** Not os.tmpdir(): QEMU's user must be able to get in, and socket paths must stay short. */
+const PARENT = '/tmp';
+const PREFIX = 'virtslad-lab-';
+const OWNER_FILE = 'owner.pid';
+
+export interface LabDaemonOptions {
+  readonly policies: Readonly<Record<string, string>>;
+  /** Guests that it may manage; default: every guest named in this lab so far. */
+  readonly guests?: readonly string[];
+  readonly mode?: DaemonOptions['mode'];
+  readonly libvirtUri?: string;
+}
+
+export class Lab {
+  /** Part of every guest's name, so that no guest of another run or of anybody else can be meant. */
+  readonly suffix: string;
+  readonly directory: string;
+  readonly libvirtd: PrivateLibvirtd;
+  readonly cleanup = new Cleanup();
+  readonly #uuids = new Map<string, string>();
+  readonly #imageDir: string;
+  readonly #removeSignalHandlers: () => void;
+  #daemons = 0;
+
+  /** A lab with a libvirtd that answers. Close it in `after`. */
+  static async open(): Promise<Lab> {
+    await removeLeftovers();
+    const lab = new Lab();
+    try {
+      await lab.libvirtd.start();
+      return lab;
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  private constructor() {
+    this.suffix = randomBytes(3).toString('hex');
+    this.directory = mkdtempSync(join(PARENT, `${PREFIX}${this.suffix}-`));
+    chmodSync(this.directory, 0o755);
+    this.cleanup.defer(`remove ${this.directory}`, () => rmSync(this.directory, { recursive: true, force: true }));
+    this.cleanup.defer('remove cgroups left behind', () => removeGroups(this.suffix));
+    this.cleanup.defer('end processes left behind', () => endProcesses(this.directory));
+    writeFileSync(join(this.directory, OWNER_FILE), String(process.pid));
+    this.#imageDir = join(this.directory, 'images');
+    mkdirSync(this.#imageDir, { mode: 0o755 });
+    this.libvirtd = new PrivateLibvirtd(this.directory, this.cleanup);
+    this.#removeSignalHandlers = stopOnSignals(() => this.close());
+  }
+
+  /** The full name of the guest that tests call `short`. */
+  guestName(short: string): string {
+    return `${short}-${this.suffix}`;
+  }
+
+  /** Known before the guest exists, so that a daemon can be told of guests to come. */
+  uuid(short: string): string {
+    const uuid = this.#uuids.get(short) ?? randomUUID();
+    this.#uuids.set(short, uuid);
+    return uuid;
+  }
+
+  /** A guest that does not run yet. */
+  guest(options: GuestOptions): Guest {
+    const name = this.guestName(options.name);
+    const guest = new Guest(this.libvirtd, this.#imageDir, { ...options, name, uuid: this.uuid(options.name) });
+    this.cleanup.defer(`destroy ${name}`, () => guest.destroy());
+    return guest;
+  }
+
+  async startGuest(options: GuestOptions): Promise<Guest> {
+    const guest = this.guest(options);
+    await guest.start();
+    return guest;
+  }
+
+  /** A daemon that does not run yet. */
+  daemon({ policies, guests = [...this.#uuids.keys()], mode, libvirtUri }: LabDaemonOptions): Daemon {
+    this.#daemons += 1;
+    const directory = join(this.directory, `daemon-${this.#daemons}`);
+    mkdirSync(directory, { mode: 0o755 });
+    const daemon = new Daemon(directory, {
+      policies,
+      libvirtUri: libvirtUri ?? this.libvirtd.uri,
+      runLibvirt: this.libvirtd.runDir,
+      manageUuids: guests.map((short) => this.uuid(short)),
+      ...(mode === undefined ? {} : { mode }),
+    });
+    this.cleanup.defer('kill the daemon', async () => {
+      await daemon.kill('SIGKILL');
+    });
+    return daemon;
+  }
+
+  async startDaemon(options: LabDaemonOptions): Promise<Daemon> {
+    const daemon = this.daemon(options);
+    await daemon.start();
+    return daemon;
+  }
+
+  /** Ends everything; throws when something would not go. */
+  async close(): Promise<void> {
+    const failures = await this.cleanup.run();
+    this.#removeSignalHandlers();
+    if (failures.length > 0) throw new AggregateError(failures, failures.map((failure) => failure.message).join('\n'));
+  }
+}
+
+/** Labs whose process is gone, without having had the time to clean up. */
+async function removeLeftovers(): Promise<void> {
+  for (const name of readdirSync(PARENT)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const directory = join(PARENT, name);
+    const owner = readOrEmpty(join(directory, OWNER_FILE));
+    if (owner === '' || readOrEmpty(`/proc/${owner}/cmdline`) !== '') continue;
+    await endProcesses(directory);
+    removeGroups(name.slice(PREFIX.length).split('-')[0] ?? name);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Kills every process whose command line names the directory: its libvirtd, guests and daemons, and nobody else's. */
+async function endProcesses(directory: string): Promise<void> {
+  const left = (): number[] =>
+    readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
+      .filter((pid) => readOrEmpty(`/proc/${pid}/cmdline`).includes(`${directory}/`));
+  for (const pid of left()) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It went by itself.
+    }
+  }
+  await waitUntil(`the processes of ${directory} to end`, () => left().length === 0, { seconds: 10 });
+}
+
+/** Groups of guests that died together with their libvirtd; a group that still has processes stays. */
+function removeGroups(suffix: string): void {
+  const root = '/sys/fs/cgroup';
+  for (const parent of [join(root, 'machine'), ...listDirectories(root).map((path) => join(path, 'machine'))]) {
+    for (const path of listDirectories(parent)) {
+      if (!path.endsWith(`-${suffix}.libvirt-qemu`)) continue;
+      for (const directory of [...listDirectories(path), path]) {
+        try {
+          rmdirSync(directory);
+        } catch {
+          // Still in use, or gone.
+        }
+      }
+    }
+  }
+}
+
+function listDirectories(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(path, entry.name));
+  } catch {
+    return [];
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
