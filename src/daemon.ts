@@ -1,11 +1,26 @@
 /**
- * The seam between the command line and the daemon core: how a verb starts the daemon, or does the work of one
- * itself when none runs. Stand-in until the core is wired.
+ * The daemon's life: locks, loads, connects, serves, reconciles, and leaves with all limits in place. Also opens the
+ * core for a lone command. What it lacks at start (libvirt, policies, a port) it says, and goes on without.
  */
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { assemble, type Core } from './assemble.js';
 import type { Config } from './config/types.js';
 import { VirtsladError } from './errors.js';
+import { readHostFacts } from './host/host-facts.js';
+import { exitNow } from './host/libc.js';
+import { type Lock, makeDirectory, takeLock } from './host/lock.js';
+import { notify, watchdogIntervalMs } from './host/systemd/notify.js';
+import { createWebServer } from './http/server.js';
+import { createControlSocket } from './http/socket.js';
 import type { Log } from './log.js';
+import { createMetrics, type Metrics } from './metrics/metrics.js';
+import { nextBoundary } from './policy/schedule.js';
+import { watchPolicyDirectory } from './policy/watch.js';
+import { planOf } from './reconcile/cycle.js';
+import { changesOf } from './reconcile/settle.js';
 import type { Commands, PlanReport } from './reconcile/types.js';
+import { readVersion } from './version.js';
 
 /** A core without a daemon around it, for one command. */
 export interface LocalSession {
@@ -14,20 +29,192 @@ export interface LocalSession {
   close(): Promise<void>;
 }
 
-function notWired(): never {
-  throw new VirtsladError({ code: 'INTERNAL', message: 'not wired yet', fix: 'use a complete build of virtslad' });
-}
+/** SIGTERM must end the daemon within 5 s: what is still open then is left. */
+const STOP_MS = 3_000;
+const LISTEN_AGAIN_MS = 30_000;
+/** setTimeout's longest delay is 2^31 − 1 ms; a later boundary is looked for again. */
+const LONGEST_TIMER_MS = 2_000_000_000;
 
-/** Runs until `signal` aborts; resolves to the exit code. */
-export async function runDaemon(_config: Config, _log: Log, _signal: AbortSignal): Promise<number> {
-  return notWired();
+/** Runs until `signal` aborts; resolves to the exit code. @throws VirtsladError RUN_LOCKED, STATE_DIRECTORY, HTTP_LISTEN_ADDRESS */
+export async function runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<number> {
+  const version = readVersion();
+  makeDirectory(config.stateDir, 0o700);
+  const lock = takeLock(config.runDir);
+  const metrics = createMetrics({ version });
+  const core = assemble({
+    config,
+    log,
+    version,
+    write: true,
+    watch: true,
+    onCycle: (seconds) => {
+      metrics.observeCycle(seconds);
+      if (watchdogIntervalMs() !== null) notify('WATCHDOG=1');
+    },
+  });
+  log.info('daemon.start', { version, mode: config.mode, policyDir: config.policyDir, stateDir: config.stateDir });
+  const stopMeasuring = measureEventLoop(core);
+  try {
+    await loadState(core, config, log);
+    await serve(core, metrics, config, log, signal);
+    await begin(core, config, log, signal);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    return 0;
+  } finally {
+    stopMeasuring();
+    await end(core, lock, log);
+  }
 }
 
 /** `write: false` takes no lock and writes nothing; `write: true` takes the one-writer lock or fails RUN_LOCKED. */
 export async function openLocal(
-  _config: Config,
-  _log: Log,
-  _options: { readonly write: boolean },
+  config: Config,
+  log: Log,
+  { write }: { readonly write: boolean },
 ): Promise<LocalSession> {
-  return notWired();
+  if (write) makeDirectory(config.stateDir, 0o700);
+  const lock = write ? takeLock(config.runDir) : null;
+  const core = assemble({ config, log, version: readVersion(), write, watch: false, onCycle: () => undefined });
+  const abort = new AbortController();
+  await loadState(core, config, log, !write);
+  await core.libvirt.start(abort.signal);
+  const loaded = await core.parts.generations.reload();
+  await core.reconciler.resync();
+  if (!write) await core.parts.generations.preview();
+  return {
+    commands: core.operator,
+    async plan() {
+      if (!loaded) throw new VirtsladError(core.parts.generations.rejected);
+      await core.reconciler.full();
+      const { inventory, generations } = core.parts;
+      const plans = inventory.all().map(({ uuid }) => planOf(core.parts, uuid));
+      const changes = plans.flatMap((plan) => (plan === null ? [] : changesOf(plan)));
+      return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };
+    },
+    async close() {
+      await end(core, lock, log);
+      abort.abort();
+    },
+  };
+}
+
+async function loadState(core: Core, config: Config, log: Log, readOnly = false): Promise<void> {
+  const { journal, handsOff, generations } = core.parts;
+  for (const [what, load] of [
+    ['journal', () => journal.load({ readOnly })],
+    ['hands-off list', () => handsOff.load({ readOnly })],
+    ['accepted policies', () => generations.loadAccepted()],
+  ] as const) {
+    await load().catch((error: Error) => {
+      core.snapshots.lacks.set(what, `${what}: cannot be read from ${config.stateDir}: ${error.message}`);
+      log.error('state.unreadable', { what, reason: error.message });
+    });
+  }
+  if (journal.damaged !== null) log.error('journal.damaged', { aside: journal.damaged });
+}
+
+/** The web server and the socket come first: they say what the rest still lacks. */
+async function serve(core: Core, metrics: Metrics, config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  const snapshot = () => core.snapshots.current();
+  const render = () => {
+    metrics.update(snapshot());
+    return metrics.render();
+  };
+  const web = createWebServer({ listenAddress: config.listenAddress, snapshot, metrics: { render }, log });
+  const listen = async (): Promise<void> => {
+    try {
+      await web.start(signal);
+      core.snapshots.lacks.delete('web');
+    } catch (error) {
+      if (!(error instanceof VirtsladError) || error.code !== 'HTTP_LISTEN_FAILED') throw error;
+      core.snapshots.lacks.set('web', `web: ${error.message}`);
+      log.error('http.listen_failed', { reason: error.message }, 'enforcing goes on; trying the port again in 30 s');
+      setTimeout(() => void listen(), LISTEN_AGAIN_MS).unref();
+    }
+  };
+  await listen();
+  await createControlSocket({ path: join(config.runDir, 'virtslad.sock'), commands: core.operator, log }).start(signal);
+  void readHostFacts().then((facts) => {
+    core.snapshots.hostFacts = facts;
+  });
+}
+
+async function begin(core: Core, config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  const { parts, libvirt, events, reconciler, arrivals } = core;
+  const reload = async (): Promise<void> => {
+    const ok = await parts.generations.reload();
+    if (ok) log.info('policy.reloaded', { generation: parts.generations.active?.id ?? null });
+    for (const problem of parts.generations.problems) log.error('policy.rejected', { problem });
+    if (ok) await reconciler.full();
+  };
+  libvirt.onEvent((event) => events.onLibvirt(event));
+  arrivals?.start();
+  await Promise.all([libvirt.start(signal), reload()]);
+  await reconciler.resync();
+  await reconciler.full();
+  reconciler.start();
+  watchPolicyDirectory(config.policyDir, () => void reload(), signal);
+  watchSchedules(core, signal);
+  const onHangup = (): void => {
+    notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+    void reload().finally(() => notify('READY=1'));
+  };
+  process.on('SIGHUP', onHangup);
+  signal.addEventListener('abort', () => process.off('SIGHUP', onHangup), { once: true });
+  notify('READY=1');
+  log.info('daemon.ready', { guests: parts.inventory.all().length, lacks: core.snapshots.build().lacks });
+}
+
+/** A cycle at the very moment in which a schedule's window opens or closes. */
+function watchSchedules({ parts, reconciler }: Core, signal: AbortSignal): void {
+  const arm = (): void => {
+    const nowMs = parts.clock.nowMs();
+    const active = parts.generations.active;
+    const boundary = active === null ? null : nextBoundary(active, nowMs);
+    // Policies and the wall clock change: the next boundary is worked out anew every minute.
+    const delay = Math.min(boundary === null ? 60_000 : boundary - nowMs, 60_000, LONGEST_TIMER_MS);
+    const timer = setTimeout(
+      () => {
+        if (boundary !== null && parts.clock.nowMs() >= boundary) void reconciler.full();
+        arm();
+      },
+      Math.max(delay, 10),
+    );
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  };
+  arm();
+}
+
+function measureEventLoop(core: Core): () => void {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  const timer = setInterval(() => {
+    core.snapshots.eventLoopLagSeconds = Math.max(0, delay.max / 1e9 - 0.01);
+    delay.reset();
+  }, 15_000).unref();
+  return () => {
+    clearInterval(timer);
+    delay.disable();
+  };
+}
+
+/** Limits stay in place. A thread stuck in a native call cannot be waited for: the process leaves without it. */
+async function end(core: Core, lock: Lock | null, log: Log): Promise<void> {
+  notify('STOPPING=1');
+  const { parts, reconciler, arrivals, watcher, libvirt } = core;
+  const tidy = (async () => {
+    arrivals?.stop();
+    await reconciler.stop();
+    await parts.history.flush();
+    await libvirt.stop();
+    watcher.close();
+    parts.inventory.close();
+  })();
+  await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
+  log.info('daemon.stop', {}, 'limits stay in place');
+  lock?.release();
+  if (lock !== null && libvirt.status().abandonedWorkers > 0) exitNow(0);
 }

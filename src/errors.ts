@@ -13,6 +13,7 @@ export interface SourcePosition {
 
 /** code → what the code means, in one sentence for the reference page. Codes are never reused. */
 export const ERROR_CATALOGUE = {
+  APPLY_NOT_PENDING: 'The generation to acknowledge is not one that the blast radius held back.',
   CLI_NOT_BUILT: 'The command is planned and not built yet.',
   CLI_UNKNOWN_FLAG: 'A command was given a flag that it does not have.',
   CLI_UNKNOWN_VERB: 'The first word after virtslad is not one of its commands.',
@@ -26,6 +27,7 @@ export const ERROR_CATALOGUE = {
   CONFIG_VALUE: 'A value of the configuration, in the file or as a flag, is not of the form that its key takes.',
   DOMAIN_AMBIGUOUS: 'More than one guest has the given name.',
   DOMAIN_UNKNOWN: 'No guest has the given name or uuid.',
+  HISTORY_UNREADABLE: 'The history of writes in the state directory cannot be read.',
   HTTP_BAD_REQUEST: 'A request to the web server or to the control socket is malformed.',
   HTTP_LISTEN_ADDRESS: 'The web listen address is not of the form HOST:PORT.',
   HTTP_LISTEN_FAILED: 'The web server cannot listen on its address, for instance because the port is in use.',
@@ -78,6 +80,8 @@ export const ERROR_CATALOGUE = {
   POLICY_YAML_MERGE_KEY: 'A policy file uses a YAML merge key (<<); keys are written out.',
   POLICY_YAML_SYNTAX: 'A policy file is not valid YAML.',
   POLICY_YAML_TAG: 'A policy file uses a YAML tag; plain values need none.',
+  RUN_LOCKED: 'Another virtslad holds the one-writer lock of this host.',
+  STATE_DIRECTORY: 'The state or run directory cannot be made.',
   SOCKET_FORBIDDEN: 'The control socket of the daemon belongs to another user.',
   SOCKET_LISTEN_FAILED: 'The daemon cannot make its control socket in the run directory.',
   SOCKET_PROTOCOL: 'What answers on the control socket is not a virtslad of this version, or it ended meanwhile.',

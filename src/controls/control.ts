@@ -4,9 +4,9 @@
  * place in the kernel and the exact text that shall stand there. `reconcile/apply.ts` writes them.
  */
 import type { z } from 'zod';
-import type { Domain } from '../domains/types.js';
-import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
+import type { CpuTune, Domain } from '../domains/types.js';
 import type { SchedulerParameters } from '../host/libvirt/client.js';
+import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
 
 export type Scope = 'domain' | 'host';
 
@@ -29,14 +29,19 @@ export interface HostFacts {
   readonly cpuVersion: 1 | 2;
 }
 
+/** Where a setting lives on one running domain. */
+export type Place = Omit<Setting, 'key' | 'text'>;
+
 /** What a class asks of one control on one domain. */
 export type Desired =
   | { readonly kind: 'unmanaged' }
-  | { readonly kind: 'unsupported'; readonly reason: string; readonly asked: Sourced }
-  | { readonly kind: 'refused'; readonly reason: string; readonly asked: Sourced }
+  | { readonly kind: 'unsupported'; readonly reason: string; readonly asked: Sourced; readonly askedKey?: KeyPath }
+  | { readonly kind: 'refused'; readonly reason: string; readonly asked: Sourced; readonly askedKey?: KeyPath }
   | {
       readonly kind: 'set';
       readonly asked: Sourced;
+      /** The class key that asked, where it is not the control's own. */
+      readonly askedKey?: KeyPath;
       /** The value in the control's unit, for metrics: cores, weight; null = no limit. */
       readonly amount: number | null;
       /** The value in words for plan, explain and status: `0.50 cores (50 % of 1 vCPU)`. */
@@ -83,15 +88,18 @@ export interface Control {
   readonly summary: string;
   /** Name and help of the desired/actual gauges, without prefix: `cpu_limit_cores`. */
   readonly metric?: { readonly name: string; readonly help: string };
+  /** Pure: what the class asks of this domain now. */
   desired(wanted: EffectiveClass, domain: Domain, host: HostFacts): Desired;
-  /** The settings' values in the control's unit, for metrics and people; null = no limit. */
-  amountOf?(texts: ReadonlyMap<string, string>, domain: Domain): number | null;
-  /** In words, from the actual texts. */
-  displayOf?(texts: ReadonlyMap<string, string>, domain: Domain): string;
-  /** What libvirt's XML, live or persistent, says the setting's value would be. */
-  fromCputune?(setting: Setting, cputune: import('../domains/types.js').CpuTune, domain: Domain): Original;
-  /** libvirt parameters that put its view back to the originals. */
-  tellOriginal?(originals: ReadonlyMap<string, Original>, domain: Domain): SchedulerParameters | null;
-  /** True when libvirt's live view already says what `tell` would. */
-  toldAlready?(tell: SchedulerParameters, cputune: import('../domains/types.js').CpuTune, domain: Domain): boolean;
+  /** Where a setting key lives on this instance of the domain; null when there is no such place (vCPU unplugged). */
+  place?(key: string, domain: Domain): Place | null;
+  /** The settings' values in the control's unit, for metrics; null = no limit or unknown. */
+  amountOf?(texts: ReadonlyMap<string, string | null>, domain: Domain): number | null;
+  /** In words, from the texts that stand. */
+  displayOf?(texts: ReadonlyMap<string, string | null>, domain: Domain): string;
+  /** The text that the setting has by libvirt's XML, live or persistent. */
+  fromCputune?(key: string, cputune: CpuTune, domain: Domain): Original;
+  /** libvirt parameters that say what these texts say; null when they differ among themselves. */
+  tellFor?(texts: ReadonlyMap<string, string>, domain: Domain): SchedulerParameters | null;
+  /** A foreign, tighter value above ours that decides instead; null when there is none. */
+  overriddenBy?(desired: Desired, domain: Domain, read: (path: string) => string | null): Override | null;
 }

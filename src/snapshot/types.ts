@@ -2,8 +2,9 @@
  * The immutable picture that a cycle leaves behind. metrics, http and the command line see only this, so that they can
  * move to an unprivileged process without a rewrite. Plain JSON: no classes, no bigint, no Map.
  */
-import type { SourcePosition } from '../errors.js';
+
 import type { DomainState } from '../domains/types.js';
+import type { SourcePosition } from '../errors.js';
 
 export type ControlStatus =
   | 'holds' // actual is desired
@@ -38,7 +39,12 @@ export interface ControlSnapshot {
   readonly actualAmount: number | null;
   readonly settings: readonly SettingSnapshot[];
   /** What the operator wrote, where, and through which schedule. */
-  readonly asked: { readonly key: string; readonly text: string; readonly source: SourcePosition; readonly schedule: string | null } | null;
+  readonly asked: {
+    readonly key: string;
+    readonly text: string;
+    readonly source: SourcePosition;
+    readonly schedule: string | null;
+  } | null;
   readonly notes: readonly string[];
 }
 
@@ -111,7 +117,12 @@ export interface Snapshot {
     readonly files: readonly string[];
   } | null;
   /** A generation stopped by the blast radius, waiting for `apply --acknowledge`. */
-  readonly pendingGeneration: { readonly id: string; readonly domainsAffected: number; readonly domainsTotal: number; readonly allowed: number } | null;
+  readonly pendingGeneration: {
+    readonly id: string;
+    readonly domainsAffected: number;
+    readonly domainsTotal: number;
+    readonly allowed: number;
+  } | null;
   readonly policyProblems: readonly string[];
   readonly lastReloadSuccessful: boolean;
   readonly lastReloadSuccessMs: number | null;

@@ -1,0 +1,145 @@
+/**
+ * cpu.limit: the hard ceiling of a guest's CPU time, divided evenly over its vCPUs as a quota on each `vcpuN` group with
+ * a period of 100 ms. Never on emulator or I/O threads: a throttled main loop delays QMP, timers and I/O completion.
+ * Sources: cgroup-v2.rst (cpu.max), sched-bwc.rst, virDomainSetSchedulerParametersFlags (vcpu_period, vcpu_quota).
+ */
+import { join } from 'node:path';
+import type { CpuTune, Domain } from '../domains/types.js';
+import type { SchedulerParameters } from '../host/libvirt/client.js';
+import type { CpuAmount } from '../policy/types.js';
+import { cpuAmount } from '../policy/value-types.js';
+import type { Control, Desired, Original, Override, Setting } from './control.js';
+import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from './cpu-max-text.js';
+import { coresOf, onlineVcpus } from './guaranteed-cores.js';
+
+/** The kernel refuses a quota under 1 ms (kernel/sched/core.c, min_cfs_quota_period): 1 % of a vCPU at 100 ms. */
+const LEAST_QUOTA_USEC = 1_000;
+
+export const cpuLimit: Control = {
+  id: 'cpu.limit',
+  scope: 'domain',
+  built: true,
+  summary: 'Hard ceiling of CPU time, divided evenly over the vCPUs as quota; 100 % sets no quota',
+  keys: [
+    {
+      key: 'cpu.limit',
+      schema: cpuAmount,
+      summary: 'Hard ceiling of CPU time; 100% is all vCPUs all the time',
+      unit: '% of the online vCPUs, or host cores',
+      range: '1%–100%, or an amount in cores of at least 1 % of each vCPU',
+      example: '50%',
+    },
+  ],
+  metric: { name: 'cpu_limit_cores', help: 'CPU limit in host cores, +Inf without a quota' },
+
+  desired(wanted, domain): Desired {
+    const asked = wanted.values.get('cpu.limit');
+    if (asked === undefined) return { kind: 'unmanaged' };
+    if (domain.facts?.cputune.realtimeVcpus === true) {
+      return { kind: 'unsupported', reason: 'its vCPUs have real-time scheduling, which quotas do not bind', asked };
+    }
+    const vcpus = onlineVcpus(domain);
+    if (vcpus === 0) return { kind: 'unsupported', reason: 'libvirt has made no vCPU groups for it', asked };
+    const cores = coresOf(asked.value as CpuAmount, vcpus);
+    const perVcpu = cores / vcpus;
+    const quotaUsec = perVcpu >= 1 ? null : Math.round(perVcpu * DEFAULT_PERIOD_USEC);
+    if (quotaUsec !== null && quotaUsec < LEAST_QUOTA_USEC) {
+      const reason = `${asked.text} over ${vcpus} vCPUs is under 1 % of each, the least that the kernel takes`;
+      return { kind: 'refused', reason, asked };
+    }
+    const text = formatCpuMax({ quotaUsec, periodUsec: DEFAULT_PERIOD_USEC });
+    const settings = vcpusOf(domain, vcpus)
+      .map((vcpu) => settingOf(vcpu, domain, text))
+      .filter((one) => one !== null);
+    return {
+      kind: 'set',
+      asked,
+      amount: quotaUsec === null ? null : cores,
+      display: describe(perVcpu, vcpus),
+      settings,
+      tell: tellText(text, domain.facts?.cputune ?? null),
+      notes: [],
+    };
+  },
+
+  place(key, domain) {
+    const vcpu = /^vcpu(\d+)\/cpu\.max$/.exec(key)?.[1];
+    if (vcpu === undefined || !domain.vcpuGroups.includes(Number(vcpu))) return null;
+    return settingOf(Number(vcpu), domain, '');
+  },
+
+  amountOf(texts) {
+    let sum = 0;
+    for (const text of texts.values()) {
+      const cores = coresAllowed(text);
+      if (cores === null || cores === Number.POSITIVE_INFINITY) return null;
+      sum += cores;
+    }
+    return texts.size === 0 ? null : sum;
+  },
+
+  displayOf(texts) {
+    const each = [...texts.values()].map(coresAllowed);
+    const first = each[0];
+    if (first === undefined || each.includes(null)) return 'unreadable';
+    if (each.every((cores) => cores === first)) return describe(first ?? 0, each.length);
+    const least = Math.min(...each.map((cores) => cores ?? 0));
+    return `uneven, least ${percent(least)} of a vCPU`;
+  },
+
+  fromCputune(_key, cputune): Original {
+    const { vcpuQuotaUsec, vcpuPeriodUsec } = cputune;
+    const quotaUsec = vcpuQuotaUsec === undefined || vcpuQuotaUsec <= 0 ? null : vcpuQuotaUsec;
+    const text = formatCpuMax({ quotaUsec, periodUsec: vcpuPeriodUsec ?? DEFAULT_PERIOD_USEC });
+    return { text, from: vcpuQuotaUsec === undefined && vcpuPeriodUsec === undefined ? 'default' : 'xml' };
+  },
+
+  tellFor(texts, domain) {
+    const [first, ...others] = texts.values();
+    if (first === undefined || others.some((text) => text !== first)) return null;
+    return tellText(first, domain.facts?.cputune ?? null);
+  },
+
+  overriddenBy(desired, domain, read): Override | null {
+    if (desired.kind !== 'set' || domain.cgroup === null) return null;
+    const wantedCores = desired.amount ?? onlineVcpus(domain);
+    for (const directory of new Set([domain.cgroup.domainDir, domain.cgroup.weightDir])) {
+      const path = join(directory, 'cpu.max');
+      const cores = coresAllowed(read(path));
+      if (cores !== null && cores < wantedCores) {
+        return { reason: `a foreign quota of ${cores.toFixed(2)} cores on the whole guest is lower`, path };
+      }
+    }
+    return null;
+  },
+};
+
+/** While the guest starts, also the vCPUs whose groups are still to come: their originals are recorded ahead of them. */
+function vcpusOf(domain: Domain, online: number): readonly number[] {
+  if (domain.state !== 'starting') return domain.vcpuGroups;
+  return [...new Set([...domain.vcpuGroups, ...Array.from({ length: online }, (_, vcpu) => vcpu)])];
+}
+
+function settingOf(vcpu: number, domain: Domain, text: string): Setting | null {
+  if (domain.cgroup === null) return null;
+  const path = join(domain.cgroup.domainDir, `vcpu${vcpu}`, 'cpu.max');
+  return { key: `vcpu${vcpu}/cpu.max`, path, text, writer: 'direct', depth: 1 };
+}
+
+/** The period is sent only where libvirt's own view has another one: each set call writes the kernel again. */
+function tellText(text: string, cputune: CpuTune | null): SchedulerParameters | null {
+  const value = parseCpuMax(text);
+  if (value === null) return null;
+  const quota = { vcpu_quota: BigInt(value.quotaUsec ?? -1) };
+  const samePeriod = (cputune?.vcpuPeriodUsec ?? DEFAULT_PERIOD_USEC) === value.periodUsec;
+  return samePeriod ? quota : { ...quota, vcpu_period: BigInt(value.periodUsec) };
+}
+
+function describe(perVcpu: number, vcpus: number): string {
+  if (perVcpu === Number.POSITIVE_INFINITY || perVcpu >= 1) return 'no quota';
+  return `${(perVcpu * vcpus).toFixed(2)} cores (${percent(perVcpu)} of ${vcpus} vCPU${vcpus === 1 ? '' : 's'})`;
+}
+
+function percent(fraction: number): string {
+  return `${Number((fraction * 100).toFixed(1))}%`;
+}

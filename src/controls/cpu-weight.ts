@@ -1,0 +1,112 @@
+/**
+ * cpu.weight: the guest's share of CPU when its siblings want it too, on the scale of cgroup v2 (1–10000, 100 normal).
+ * Given as a number, or worked out from the guarantee: 100 for each guaranteed core.
+ * Sources: cgroup-v2.rst (cpu.weight), virDomainSetSchedulerParametersFlags (cpu_shares: libvirt converts nothing).
+ */
+import { join } from 'node:path';
+import type { Domain } from '../domains/types.js';
+import { cpuWeight as weightSchema } from '../policy/value-types.js';
+import type { Control, Desired, Original, Place } from './control.js';
+import { guaranteedCores, onlineVcpus } from './guaranteed-cores.js';
+
+export const NORMAL_WEIGHT = 100;
+const [LEAST_WEIGHT, MOST_WEIGHT] = [1, 10_000];
+/** 1024 shares of v1 are weight 100 of v2. */
+const SHARES_PER_WEIGHT = 10.24;
+/** The kernel's least cpu.shares (MIN_SHARES). */
+const LEAST_SHARES = 2;
+
+export const cpuWeight: Control = {
+  id: 'cpu.weight',
+  scope: 'domain',
+  built: true,
+  summary: 'Share of CPU under contention among the guests of the host',
+  keys: [
+    {
+      key: 'cpu.weight',
+      schema: weightSchema,
+      summary: 'Share under contention; auto is 100 for each guaranteed core',
+      unit: 'weight of cgroup v2, 100 normal',
+      range: 'auto, or 1–10000',
+      example: '200',
+    },
+  ],
+  metric: { name: 'cpu_weight', help: 'CPU weight on the scale of cgroup v2, 100 normal' },
+
+  desired(wanted, domain): Desired {
+    const given = wanted.values.get('cpu.weight');
+    const guarantee = guaranteedCores(wanted, onlineVcpus(domain));
+    const explicit = typeof given?.value === 'number' ? given.value : null;
+    const asked = given ?? wanted.values.get('cpu.guarantee');
+    if (asked === undefined) return { kind: 'unmanaged' };
+    if (explicit === null && guarantee === null) {
+      return { kind: 'refused', reason: 'weight auto needs a cpu.guarantee in the same class', asked };
+    }
+    const weight = explicit ?? autoWeight(guarantee?.cores ?? 0);
+    const place = placeOf(domain);
+    if (place === null) return { kind: 'unsupported', reason: domain.obstacle ?? 'it has no CPU cgroup', asked };
+    const text = nativeText(weight, domain);
+    const notes: string[] = [];
+    if (explicit === null) notes.push(`auto: 100 × ${(guarantee?.cores ?? 0).toFixed(2)} guaranteed cores`);
+    if (guarantee?.cut === true) notes.push('the guarantee is over the limit for this guest and was cut to it');
+    return {
+      kind: 'set',
+      asked,
+      askedKey: given === undefined ? 'cpu.guarantee' : 'cpu.weight',
+      amount: weight,
+      display: String(weight),
+      settings: [{ key: 'cpu.weight', text, ...place }],
+      tell: { cpu_shares: BigInt(text) },
+      notes,
+    };
+  },
+
+  place: (key, domain) => (key === 'cpu.weight' ? placeOf(domain) : null),
+
+  amountOf: (texts, domain) => weightOf(texts.get('cpu.weight') ?? null, domain),
+
+  displayOf(texts, domain) {
+    const text = texts.get('cpu.weight') ?? null;
+    const weight = weightOf(text, domain);
+    if (weight === null) return 'unreadable';
+    return domain.cgroup?.version === 1 ? `${weight} (${text} shares)` : String(weight);
+  },
+
+  fromCputune(_key, cputune, domain): Original {
+    if (cputune.shares !== undefined) return { text: String(cputune.shares), from: 'xml' };
+    return { text: nativeText(NORMAL_WEIGHT, domain), from: 'default' };
+  },
+
+  tellFor(texts) {
+    const text = texts.get('cpu.weight');
+    return text === undefined || !/^\d+$/.test(text) ? null : { cpu_shares: BigInt(text) };
+  },
+};
+
+/** Weight that delivers this many cores while all weights sum to 100 × the host's cores. */
+export function autoWeight(cores: number): number {
+  return Math.min(MOST_WEIGHT, Math.max(LEAST_WEIGHT, Math.round(NORMAL_WEIGHT * cores)));
+}
+
+/** v1: cpu.shares, v2: cpu.weight; libvirt takes the same number. */
+export function nativeText(weight: number, domain: Domain): string {
+  return domain.cgroup?.version === 1 ? String(sharesOf(weight)) : String(weight);
+}
+
+export function sharesOf(weight: number): number {
+  return Math.max(LEAST_SHARES, Math.round(weight * SHARES_PER_WEIGHT));
+}
+
+/** Weight of what stands in the kernel, on the scale of v2, to two digits; null when unreadable. */
+export function weightOf(text: string | null, domain: Domain): number | null {
+  if (text === null || !/^\d+$/.test(text)) return null;
+  return domain.cgroup?.version === 1 ? Number((Number(text) / SHARES_PER_WEIGHT).toFixed(2)) : Number(text);
+}
+
+function placeOf(domain: Domain): Place | null {
+  const { cgroup } = domain;
+  if (cgroup === null) return null;
+  const path = join(cgroup.weightDir, cgroup.version === 1 ? 'cpu.shares' : 'cpu.weight');
+  // systemd owns the scope: a value written behind its back is undone by the next daemon-reload.
+  return { path, writer: cgroup.systemdOwned ? 'libvirt' : 'direct', depth: 0 };
+}

@@ -1,0 +1,103 @@
+/**
+ * Sees a guest before libvirt reports it: its cgroup directory appears some 50 ms after the start was asked for and its
+ * vCPU groups 300–500 ms later, a few milliseconds before the guest runs. A new directory under a partition is looked at
+ * until the process in it says which guest it is.
+ */
+import { dirname, join } from 'node:path';
+import { Group } from '../host/cgroup/group.js';
+import type { CpuHierarchy } from '../host/cgroup/layout.js';
+import { readUuidArgument } from '../host/proc/process.js';
+import type { GroupChange, GroupWatcher } from './watch.js';
+
+/** libvirt's default partitions (docs/cgroups.rst) and the names under which custom ones are made. */
+const DEFAULT_PARTITIONS = new Set(['machine', 'machine.slice']);
+const isPartitionName = (name: string): boolean => name.endsWith('.partition') || name.endsWith('.slice');
+
+const LOOK_EVERY_MS = 10;
+const LOOK_FOR_MS = 5_000;
+
+export interface ArrivalsOptions {
+  readonly hierarchy: CpuHierarchy;
+  readonly procRoot: string;
+  readonly watcher: GroupWatcher;
+  /** A process of this guest was found in a new group. */
+  onArrival(uuid: string, pid: number): void;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalsOptions;
+  readonly #partitions = new Set<string>();
+  readonly #looking = new Set<string>();
+  #stopped = false;
+
+  constructor(options: ArrivalsOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { root } = this.#options.hierarchy;
+    this.#addPartition(root);
+  }
+
+  /** A guest lives in this partition: others may come there. */
+  addParentOf(weightDir: string): void {
+    const parent = dirname(weightDir);
+    if (parent.startsWith(this.#options.hierarchy.root)) this.#addPartition(parent);
+  }
+
+  /** True when the change was about a partition and has been dealt with. */
+  handle(change: GroupChange): boolean {
+    if (!this.#partitions.has(change.directory)) return false;
+    if (change.kind !== 'created') return true;
+    const path = join(change.directory, change.name);
+    if (this.#isPartition(change.directory, change.name)) this.#addPartition(path);
+    else if (change.directory !== this.#options.hierarchy.root) void this.#look(path);
+    return true;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #isPartition(parent: string, name: string): boolean {
+    return parent === this.#options.hierarchy.root ? DEFAULT_PARTITIONS.has(name) : isPartitionName(name);
+  }
+
+  #addPartition(path: string): void {
+    if (this.#partitions.has(path)) return;
+    const group = Group.open(path);
+    if (group === null || !this.#options.watcher.add(path)) return group?.close();
+    this.#partitions.add(path);
+    for (const name of group.children()) if (this.#isPartition(path, name)) this.#addPartition(join(path, name));
+    group.close();
+  }
+
+  async #look(path: string): Promise<void> {
+    if (this.#looking.has(path)) return;
+    this.#looking.add(path);
+    try {
+      for (let waited = 0; waited < LOOK_FOR_MS && !this.#stopped; waited += LOOK_EVERY_MS) {
+        const group = Group.open(path);
+        if (group === null) return;
+        const pid = processIn(group);
+        group.close();
+        // Between fork and exec the process still has libvirtd's command line.
+        const uuid = pid === null ? null : readUuidArgument(this.#options.procRoot, pid);
+        if (pid !== null && uuid !== null) return this.#options.onArrival(uuid, pid);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      }
+    } finally {
+      this.#looking.delete(path);
+    }
+  }
+}
+
+/** The one process of a domain's group or of the levels that libvirt makes in it; null when there is none, or several. */
+function processIn(group: Group): number | null {
+  const levels = ['', 'emulator/', 'libvirt/', 'libvirt/emulator/'];
+  const pids = new Set(
+    levels.flatMap((level) => (group.readOnce(`${level}cgroup.procs`) ?? '').split('\n')).filter(Boolean),
+  );
+  const [only, ...others] = pids;
+  return only === undefined || others.length > 0 ? null : Number(only);
+}

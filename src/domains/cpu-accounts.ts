@@ -1,0 +1,39 @@
+/** The CPU accounts of all running guests: a sampler and an account each, as long as the instance lives. */
+import { CpuSampler } from '../host/proc/cpu-sampler.js';
+import { inSlices } from '../reconcile/slices.js';
+import { accountCpu, type CpuAccount } from '../signals/cpu.js';
+import type { CpuCounters } from '../snapshot/types.js';
+import type { Inventory } from './inventory.js';
+
+export class CpuAccounts {
+  readonly #procRoot: string;
+  readonly #samplers = new Map<string, CpuSampler>();
+  readonly #accounts = new Map<string, CpuAccount>();
+
+  constructor(procRoot: string) {
+    this.#procRoot = procRoot;
+  }
+
+  of(uuid: string): CpuCounters | null {
+    return this.#accounts.get(uuid)?.counters ?? null;
+  }
+
+  async sample(inventory: Inventory, monotonicMs: () => number): Promise<void> {
+    await inSlices(inventory.all(), (domain) => {
+      const handles = inventory.handles(domain.uuid);
+      if (handles === null || domain.process === null) return;
+      const sampler = this.#samplers.get(domain.uuid) ?? new CpuSampler(this.#procRoot);
+      this.#samplers.set(domain.uuid, sampler);
+      const reading = sampler.read(domain, handles, monotonicMs());
+      if (reading === null) return;
+      this.#accounts.set(domain.uuid, accountCpu(this.#accounts.get(domain.uuid) ?? null, reading));
+    });
+  }
+
+  /** The running instance is gone: its descriptors close, its counters go with it. */
+  forget(uuid: string): void {
+    this.#samplers.get(uuid)?.close();
+    this.#samplers.delete(uuid);
+    this.#accounts.delete(uuid);
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * From a libvirt domain to its process and its groups. libvirt says which process is a domain's through the pid file
+ * that it writes as root; the kernel says where that process lives. File names come from reading the directory, so a
+ * hostile guest name never becomes a path.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Group } from '../host/cgroup/group.js';
+import { type CpuHierarchy, cpuGroupPath, domainGroups } from '../host/cgroup/layout.js';
+import { readProcessCgroup, readProcessStat, readUuidArgument } from '../host/proc/process.js';
+import type { CpuCgroup, ProcessIdentity } from './types.js';
+
+export interface LocateOptions {
+  readonly hierarchy: CpuHierarchy | null;
+  readonly procRoot: string;
+  /** libvirt's run directory, `/run/libvirt`; pid files are in `qemu/` below it. */
+  readonly runLibvirt: string;
+}
+
+export type Located =
+  | { readonly ok: true; readonly process: ProcessIdentity; readonly cgroup: CpuCgroup }
+  | { readonly ok: false; readonly obstacle: string };
+
+/** Domain name → pid, from one reading of libvirt's pid files. */
+export function readPidFiles(runLibvirt: string): ReadonlyMap<string, number> {
+  const directory = join(runLibvirt, 'qemu');
+  const pids = new Map<string, number>();
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return pids;
+  }
+  for (const name of names) {
+    if (!name.endsWith('.pid')) continue;
+    try {
+      const pid = Number(readFileSync(join(directory, name), 'latin1').trim());
+      if (Number.isSafeInteger(pid) && pid > 1) pids.set(name.slice(0, -'.pid'.length), pid);
+    } catch {
+      // The guest went between the two calls.
+    }
+  }
+  return pids;
+}
+
+/** Where the process with this pid lives, if it is the domain's and has a group of its own. */
+export function locateProcess(pid: number, uuid: string, options: LocateOptions): Located {
+  const { hierarchy, procRoot } = options;
+  if (hierarchy === null) return { ok: false, obstacle: 'this host has no CPU controller mounted' };
+  const stat = readProcessStat(procRoot, pid);
+  if (stat === null) return { ok: false, obstacle: `process ${pid} is gone` };
+  const claimed = readUuidArgument(procRoot, pid);
+  if (claimed !== null && claimed !== uuid) {
+    return { ok: false, obstacle: `process ${pid} says it is guest ${claimed}: left alone` };
+  }
+  const path = cpuGroupPath(readProcessCgroup(procRoot, pid) ?? '', hierarchy.version);
+  const groups = path === null ? null : domainGroups(hierarchy, path);
+  if (groups === null) return { ok: false, obstacle: 'its QEMU process has no CPU cgroup of its own: observed only' };
+  const group = Group.open(groups.domainDir);
+  if (group === null) return { ok: false, obstacle: `its cgroup ${groups.domainDir} is gone` };
+  try {
+    const alone = holdsOnly(group, pid);
+    if (!alone)
+      return { ok: false, obstacle: `its cgroup ${groups.domainDir} holds other processes too: observed only` };
+    return {
+      ok: true,
+      process: { pid, startTicks: stat.startTicks },
+      cgroup: { version: hierarchy.version, ...groups, inode: group.inode },
+    };
+  } finally {
+    group.close();
+  }
+}
+
+/** True when the process still is the one it was: same pid, same start time. */
+export function isAlive(process: ProcessIdentity, procRoot: string): boolean {
+  return readProcessStat(procRoot, process.pid)?.startTicks === process.startTicks;
+}
+
+/** libvirt's own sub-groups hold the threads; processes in the group itself or in `emulator` must be this one alone. */
+function holdsOnly(group: Group, pid: number): boolean {
+  for (const file of ['cgroup.procs', 'emulator/cgroup.procs']) {
+    const text = group.readOnce(file);
+    if (text === null || text === '') continue;
+    if (text.split('\n').some((line) => line !== String(pid))) return false;
+  }
+  return true;
+}

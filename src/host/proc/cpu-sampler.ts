@@ -1,0 +1,88 @@
+/**
+ * Reads one guest's CPU counters through kept descriptors: run time and run-queue wait of each vCPU thread
+ * (/proc/PID/task/TID/schedstat) and throttled time of its group (cpu.stat).
+ * Sources: Documentation/scheduler/sched-stats.rst, cgroup-v2.rst (cpu.stat).
+ */
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DomainHandles } from '../../domains/handles.js';
+import type { Domain } from '../../domains/types.js';
+import type { CpuReading, VcpuReading } from '../../signals/cpu.js';
+import { throttledUsec } from '../cgroup/cpu-files.js';
+import { readText } from '../cgroup/group.js';
+import { readProcessStat } from './process.js';
+
+interface Thread {
+  readonly threadId: number;
+  readonly fd: number;
+}
+
+export class CpuSampler {
+  readonly #procRoot: string;
+  readonly #threads = new Map<number, Thread>();
+  #pid = 0;
+
+  constructor(procRoot: string) {
+    this.#procRoot = procRoot;
+  }
+
+  /** Null when the process is gone. */
+  read(domain: Domain, handles: DomainHandles, atMonotonicMs: number): CpuReading | null {
+    const pid = domain.process?.pid ?? 0;
+    if (pid !== this.#pid) this.close();
+    this.#pid = pid;
+    const process = readProcessStat(this.#procRoot, pid);
+    if (process === null) return null;
+    const vcpus = new Map<number, VcpuReading>();
+    for (const vcpu of domain.vcpuGroups) {
+      const reading = this.#readVcpu(vcpu, handles);
+      if (reading !== null) vcpus.set(vcpu, reading);
+    }
+    for (const vcpu of [...this.#threads.keys()]) if (!vcpus.has(vcpu)) this.#close(vcpu);
+    return { atMonotonicMs, vcpus, processSeconds: process.cpuSeconds };
+  }
+
+  close(): void {
+    for (const vcpu of [...this.#threads.keys()]) this.#close(vcpu);
+  }
+
+  #readVcpu(vcpu: number, handles: DomainHandles): VcpuReading | null {
+    const group = handles.group(handles.vcpuDirectory(vcpu));
+    if (group === null) return null;
+    const thread = this.#threads.get(vcpu) ?? this.#open(vcpu, handles);
+    if (thread === null) return null;
+    try {
+      const [ran = '0', waited = '0'] = readText(thread.fd).split(' ');
+      return {
+        threadId: thread.threadId,
+        ranNs: BigInt(ran),
+        waitedNs: BigInt(waited),
+        throttledUsec: throttledUsec(group.read('cpu.stat')),
+      };
+    } catch {
+      this.#close(vcpu);
+      return null;
+    }
+  }
+
+  #open(vcpu: number, handles: DomainHandles): Thread | null {
+    const file = handles.cgroup.version === 1 ? 'tasks' : 'cgroup.threads';
+    const threadId = Number(handles.group(handles.vcpuDirectory(vcpu))?.readOnce(file)?.split('\n')[0]);
+    if (!Number.isSafeInteger(threadId) || threadId <= 0) return null;
+    try {
+      const path = join(this.#procRoot, String(this.#pid), 'task', String(threadId), 'schedstat');
+      const thread = { threadId, fd: openSync(path, 'r') };
+      this.#threads.set(vcpu, thread);
+      return thread;
+    } catch {
+      return null;
+    }
+  }
+
+  #close(vcpu: number): void {
+    const thread = this.#threads.get(vcpu);
+    if (thread === undefined) return;
+    this.#threads.delete(vcpu);
+    closeSync(thread.fd);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Files of our own that must survive a crash: written beside the old one, fsynced, renamed over it, and the directory
+ * fsynced. A reader sees the old bytes or the new ones.
+ */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export async function writeDurably(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.new`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const directory = await open(dirname(path), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Null when the file does not exist; other errors are thrown. */
+export async function readIfPresent(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+export async function removeIfPresent(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
+
+/** Moves a damaged file aside, so that a human can look at it and the daemon can go on; gives its new path. */
+export async function quarantine(path: string, nowMs: number): Promise<string> {
+  const aside = `${path}.damaged-${new Date(nowMs).toISOString().replaceAll(/[-:.]/g, '')}`;
+  await rename(path, aside);
+  return aside;
+}

@@ -1,0 +1,159 @@
+/**
+ * Which set of policy files is in force. A set is validated whole and then swapped; with any error the last good one
+ * stays, also across a restart. A new set that would change too many guests at once waits to be acknowledged.
+ */
+import { join } from 'node:path';
+import { formatProblem, type Problem, VirtsladError } from '../errors.js';
+import type { Clock } from '../host/clock.js';
+import { readIfPresent, writeDurably } from '../host/state-file.js';
+import { compile } from '../policy/compile.js';
+import type { LoadResult } from '../policy/loader.js';
+import type { Generation } from '../policy/types.js';
+
+interface Accepted {
+  readonly id: string;
+  readonly acceptedAtMs: number;
+  readonly files: Generation['files'];
+}
+
+/** How many domains a new generation would change. */
+export interface Reach {
+  readonly affected: number;
+  readonly total: number;
+}
+
+export interface Pending extends Reach {
+  readonly generation: Generation;
+  readonly allowed: number;
+}
+
+export interface GenerationsOptions {
+  readonly stateDir: string;
+  readonly load: () => Promise<LoadResult>;
+  readonly clock: Clock;
+  readonly blastRadius: { readonly percent: number; readonly domains: number };
+  /** False in observe mode and in a lone `plan`: what is only looked at has not been accepted. */
+  readonly persist: boolean;
+}
+
+export class Generations {
+  readonly #options: GenerationsOptions;
+  #candidate: Generation | null = null;
+  active: Generation | null = null;
+  acceptedAtMs = 0;
+  pending: Pending | null = null;
+  problems: readonly string[] = [];
+  /** The same as data, for a command that fails with them. */
+  rejected: readonly Problem[] = [];
+  warnings: readonly string[] = [];
+  lastReloadSuccessful = false;
+  lastReloadSuccessMs: number | null = null;
+  /** Why the accepted set could not be kept for the next start. */
+  persistError: string | null = null;
+  reloads = 0;
+  reloadFailures = 0;
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options;
+  }
+
+  get #path(): string {
+    return join(this.#options.stateDir, 'accepted-policy.json');
+  }
+
+  /** The generation that was in force when the daemon last ran; a damaged copy counts as none. */
+  async loadAccepted(): Promise<void> {
+    const text = await readIfPresent(this.#path).catch(() => null);
+    if (text === null) return;
+    try {
+      const accepted = JSON.parse(text) as Accepted;
+      const compiled = compile(accepted.files);
+      if (!compiled.ok || compiled.generation.id !== accepted.id) return;
+      this.active = compiled.generation;
+      this.acceptedAtMs = accepted.acceptedAtMs;
+    } catch {
+      // The files on disk are the other source.
+    }
+  }
+
+  /** Reads and validates the files. True when they are good; a good new set is then judged by {@link settle}. */
+  async reload(): Promise<boolean> {
+    const result = await this.#options.load();
+    this.reloads++;
+    this.lastReloadSuccessful = result.ok;
+    if (!result.ok) {
+      this.reloadFailures++;
+      this.problems = result.problems.map(formatProblem);
+      this.rejected = result.problems;
+      return false;
+    }
+    this.problems = [];
+    this.warnings = result.warnings.map(formatProblem);
+    this.lastReloadSuccessMs = this.#options.clock.nowMs();
+    this.pending = null;
+    this.#candidate = result.generation.id === this.active?.id ? null : result.generation;
+    return true;
+  }
+
+  /** True while a good new set waits to be judged. */
+  get undecided(): boolean {
+    return this.#candidate !== null;
+  }
+
+  /**
+   * Accepts the new set, or holds it back when it reaches too many domains. `reach` counts the domains whose desired
+   * values differ between two sets. With no set accepted before there is nothing to compare with, and it is accepted.
+   */
+  async settle(reach: (from: Generation, to: Generation) => Reach): Promise<'accepted' | 'held-back' | null> {
+    const candidate = this.#candidate;
+    if (candidate === null) return null;
+    const { percent, domains } = this.#options.blastRadius;
+    if (this.active !== null) {
+      const { affected, total } = reach(this.active, candidate);
+      const allowed = Math.max(domains, Math.floor((total * percent) / 100));
+      if (affected > allowed) {
+        this.#candidate = null;
+        this.pending = { generation: candidate, affected, total, allowed };
+        return 'held-back';
+      }
+    }
+    await this.#accept(candidate);
+    return 'accepted';
+  }
+
+  /** Lets the generation through that the blast radius held back. */
+  async acknowledge(id: string): Promise<void> {
+    if (this.active?.id === id) return;
+    if (this.pending === null || this.pending.generation.id !== id) {
+      throw new VirtsladError({
+        code: 'APPLY_NOT_PENDING',
+        message: `generation ${id} is not waiting to be acknowledged`,
+        fix:
+          this.pending === null
+            ? 'no generation waits; `virtslad status` shows the one in force'
+            : `the one that waits is ${this.pending.generation.id}`,
+      });
+    }
+    await this.#accept(this.pending.generation);
+  }
+
+  /** For `plan`: looks at the new set as if it had been let through. Nothing is kept. */
+  async preview(): Promise<void> {
+    if (this.#candidate !== null) await this.#accept(this.#candidate);
+  }
+
+  async #accept(generation: Generation): Promise<void> {
+    const acceptedAtMs = this.#options.clock.nowMs();
+    if (this.#options.persist) {
+      const accepted: Accepted = { id: generation.id, acceptedAtMs, files: generation.files };
+      this.persistError = await writeDurably(this.#path, JSON.stringify(accepted)).then(
+        () => null,
+        (error: Error) => error.message,
+      );
+    }
+    this.active = generation;
+    this.acceptedAtMs = acceptedAtMs;
+    this.#candidate = null;
+    this.pending = null;
+  }
+}

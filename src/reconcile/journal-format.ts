@@ -1,0 +1,71 @@
+/**
+ * The journal's text: a header line, then one line a record with a checksum in front. A damaged line loses that line,
+ * never the file. Pure.
+ */
+import { createHash } from 'node:crypto';
+import type { Original } from '../controls/control.js';
+
+/** What is known of one control on one domain: its originals, and the values of ours that may stand there. */
+export interface JournalRecord {
+  readonly uuid: string;
+  readonly name: string;
+  readonly control: string;
+  /** The running instance in which the record was last confirmed: id, pid and start time. */
+  readonly instance: string;
+  readonly settings: Readonly<Record<string, JournaledSetting>>;
+}
+
+export interface JournaledSetting {
+  readonly original: Original;
+  /** Values that we wrote or were about to write; one of them stands unless someone else has written since. */
+  readonly written: readonly string[];
+}
+
+const HEADER = 'virtslad-journal 1';
+
+export function formatJournal(records: Iterable<JournalRecord>): string {
+  const lines = [HEADER];
+  for (const record of records) {
+    const text = JSON.stringify(record);
+    lines.push(`${checksum(text)} ${text}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export interface ParsedJournal {
+  readonly records: readonly JournalRecord[];
+  /** Numbers of the lines that could not be trusted; a wrong header makes every line such a one. */
+  readonly damagedLines: readonly number[];
+}
+
+export function parseJournal(text: string): ParsedJournal {
+  const records: JournalRecord[] = [];
+  const damagedLines: number[] = [];
+  const lines = text.split('\n');
+  const last = lines.pop();
+  // The file is written whole and ends with a newline: anything behind the last one is a torn record.
+  if (last !== '') damagedLines.push(lines.length + 1);
+  lines.forEach((line, index) => {
+    if (index === 0 && line === HEADER) return;
+    const record = index === 0 ? null : parseLine(line);
+    if (record === null) damagedLines.push(index + 1);
+    else records.push(record);
+  });
+  if (lines.length === 0) damagedLines.push(1);
+  return { records, damagedLines };
+}
+
+function parseLine(line: string): JournalRecord | null {
+  const space = line.indexOf(' ');
+  const text = line.slice(space + 1);
+  if (space < 0 || line.slice(0, space) !== checksum(text)) return null;
+  try {
+    return JSON.parse(text) as JournalRecord;
+  } catch {
+    return null;
+  }
+}
+
+function checksum(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,144 @@
+/** What an operator may ask of the one writer: apply, release, hold, resume, reload. The socket and lone verbs call this. */
+import { VirtsladError } from '../errors.js';
+import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
+import type { CycleResult } from './cycle.js';
+import { cycle } from './cycle.js';
+import type { Parts } from './parts.js';
+import type { Reconciler } from './reconciler.js';
+import type { ApplyReport, Commands, Target } from './types.js';
+
+/** libvirt is told in the background; a command waits this long for it, then says what it knows. */
+const TELL_WAIT_MS = 10_000;
+
+export class Operator implements Commands {
+  readonly #parts: Parts;
+  readonly #reconciler: Reconciler;
+  readonly #snapshot: () => Snapshot;
+
+  constructor(parts: Parts, reconciler: Reconciler, snapshot: () => Snapshot) {
+    this.#parts = parts;
+    this.#reconciler = reconciler;
+    this.#snapshot = snapshot;
+  }
+
+  snapshot(): Snapshot {
+    return this.#snapshot();
+  }
+
+  domain(nameOrUuid: string): DomainSnapshot {
+    const { uuid } = this.#find(nameOrUuid);
+    const found = this.#parts.picture.get(uuid);
+    if (found !== null) return this.#snapshot().domains.find((one) => one.uuid === uuid) ?? found;
+    throw unknownDomain(nameOrUuid, []);
+  }
+
+  async apply({ acknowledge }: { readonly acknowledge: string | null }): Promise<ApplyReport> {
+    const { generations } = this.#parts;
+    if (acknowledge !== null) await generations.acknowledge(acknowledge);
+    const { problems } = await this.reload();
+    if (problems.length > 0)
+      return this.#report({ changes: [], outcomes: [] }, `the policies have errors: ${problems[0]}`);
+    const result = await this.#reconciler.full();
+    await this.#settleTold();
+    const { pending } = generations;
+    if (pending === null) return this.#report(result, this.#parts.gate.stop());
+    const stopped =
+      `blast radius: ${pending.affected} of ${pending.total} guests would change, ${pending.allowed} are allowed; ` +
+      `run \`virtslad apply --once --acknowledge ${pending.generation.id}\` to let it through`;
+    return this.#report(result, stopped);
+  }
+
+  async release(target: Target): Promise<ApplyReport> {
+    const { gate, handsOff, log } = this.#parts;
+    const stopped = gate.stop();
+    if (stopped !== null) return this.#report({ changes: [], outcomes: [] }, `${stopped}: nothing was written`);
+    const targets = this.#targets(target);
+    if ('all' in target) await handsOff.setAll(targets);
+    else for (const { uuid, name } of targets) await handsOff.set(uuid, { kind: 'released', name, untilMs: null });
+    log.info('operator.release', { domains: targets.map(({ name }) => name) });
+    return this.#report(await this.#lookAt(targets), null);
+  }
+
+  async hold(target: { readonly domain: string }, forSeconds: number | null): Promise<DomainSnapshot> {
+    const { clock, handsOff, log } = this.#parts;
+    const { uuid, name } = this.#find(target.domain);
+    const untilMs = forSeconds === null ? null : clock.nowMs() + forSeconds * 1000;
+    await handsOff.set(uuid, { kind: 'held', name, untilMs });
+    log.info('operator.hold', { domain: name, uuid, untilMs });
+    await cycle(this.#parts, [uuid]);
+    return this.domain(uuid);
+  }
+
+  async resume(target: Target): Promise<ApplyReport> {
+    const { contention, handsOff, log } = this.#parts;
+    const targets = this.#targets(target);
+    if ('all' in target) await handsOff.clearAll();
+    else for (const { uuid } of targets) await handsOff.clear(uuid);
+    for (const { uuid } of targets) contention.forget(uuid);
+    log.info('operator.resume', { domains: targets.map(({ name }) => name) });
+    return this.#report(await this.#lookAt(targets), this.#parts.gate.stop());
+  }
+
+  async reload(): Promise<{ ok: boolean; generation: string | null; problems: readonly string[] }> {
+    const { generations } = this.#parts;
+    const ok = await generations.reload();
+    if (ok) await this.#reconciler.full();
+    return { ok, generation: generations.active?.id ?? null, problems: generations.problems };
+  }
+
+  /** Writes, waits for libvirt, and looks again, so that finished records go. */
+  async #lookAt(targets: readonly { readonly uuid: string }[]): Promise<CycleResult> {
+    const uuids = targets.map(({ uuid }) => uuid);
+    const result = await cycle(this.#parts, uuids);
+    await this.#settleTold();
+    await cycle(this.#parts, uuids);
+    await this.#settleTold();
+    return result;
+  }
+
+  async #settleTold(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, TELL_WAIT_MS);
+    });
+    await Promise.race([this.#parts.teller.idle(), late]);
+    clearTimeout(timer);
+  }
+
+  #report({ changes, outcomes }: CycleResult, stopped: string | null): ApplyReport {
+    return { generation: this.#parts.generations.active?.id ?? null, changes, outcomes, stopped };
+  }
+
+  #targets(target: Target): readonly { readonly uuid: string; readonly name: string }[] {
+    return 'all' in target ? this.#parts.inventory.all() : [this.#find(target.domain)];
+  }
+
+  #find(nameOrUuid: string): { readonly uuid: string; readonly name: string } {
+    const all = this.#parts.inventory.all();
+    const found = all.filter(({ uuid, name }) => uuid === nameOrUuid || name === nameOrUuid);
+    const [only, ...others] = found;
+    if (only === undefined)
+      throw unknownDomain(
+        nameOrUuid,
+        all.map(({ name }) => name),
+      );
+    if (others.length === 0) return only;
+    throw new VirtsladError({
+      code: 'DOMAIN_AMBIGUOUS',
+      message: `${found.length} guests answer to "${nameOrUuid}"`,
+      fix: `name one by its uuid: ${found.map(({ uuid }) => uuid).join(', ')}`,
+    });
+  }
+}
+
+function unknownDomain(name: string, known: readonly string[]): VirtsladError {
+  const some = known.slice(0, 8).join(', ');
+  return new VirtsladError({
+    code: 'DOMAIN_UNKNOWN',
+    message: `no guest is called "${name}"`,
+    fix:
+      some === ''
+        ? 'libvirt lists no guests here; see `virtslad status`'
+        : `give a name or uuid; there are ${some}${known.length > 8 ? ' …' : ''}`,
+  });
+}

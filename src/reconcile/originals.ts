@@ -1,0 +1,74 @@
+/**
+ * What stood in a place before ours did. Pure. The rules, in order: a record of this instance stands; a value of our
+ * own that came back (save and restore, migration) is no original, so the older record stands; the record that travels
+ * in the guest's live metadata; with the journal lost, the definition or libvirt's default; else what is found: the
+ * XML while the guest starts (its groups are half built then), the kernel once it runs.
+ */
+import type { Control, Original, Setting } from '../controls/control.js';
+import type { Domain } from '../domains/types.js';
+import type { JournaledSetting, JournalRecord } from './journal-format.js';
+import { parseOriginalsXml } from './originals-xml.js';
+
+export interface OriginalsInput {
+  readonly control: Control;
+  readonly domain: Domain;
+  readonly record: JournalRecord | null;
+  readonly setting: Setting;
+  readonly actual: string | null;
+  /** The journal was damaged: a value that looks like ours may be ours. */
+  readonly baselineUnknown: boolean;
+}
+
+/** Text that names the running instance: a restarted guest has another. */
+export function instanceOf(domain: Domain): string {
+  const { facts, process } = domain;
+  return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}`;
+}
+
+export function originalOf(input: OriginalsInput): Original {
+  const { control, domain, record, setting, actual } = input;
+  const found = findNow(input);
+  const prior = record?.settings[setting.key];
+  if (record !== null && record.instance === instanceOf(domain)) {
+    if (prior !== undefined) return prior.original;
+    // A vCPU that was plugged in gets from libvirt what we told libvirt: its original is its siblings'.
+    const sibling = Object.values(record.settings)[0];
+    if (sibling?.written.includes(found.text)) return sibling.original;
+    return found;
+  }
+  if (prior?.written.includes(found.text)) return prior.original;
+  const travelled = travelledSetting(domain, control.id, setting.key);
+  if (travelled?.written.includes(found.text)) return { text: travelled.original.text, from: 'metadata' };
+  if (input.baselineUnknown && actual === setting.text) return fromDefinition(control, domain, setting.key) ?? found;
+  return found;
+}
+
+/** A record that travelled with the guest, when this host has none of its own: taken over before anything is written. */
+export function adoptedRecord(control: Control, domain: Domain): JournalRecord | null {
+  const settings = parseOriginalsXml(domain.facts?.originalsXml ?? null)[control.id];
+  if (settings === undefined) return null;
+  const adopted: Record<string, JournaledSetting> = {};
+  for (const [key, { original, written }] of Object.entries(settings)) {
+    adopted[key] = { original: { text: original.text, from: 'metadata' }, written };
+  }
+  return { uuid: domain.uuid, name: domain.name, control: control.id, instance: instanceOf(domain), settings: adopted };
+}
+
+function findNow({ control, domain, setting, actual }: OriginalsInput): Original {
+  const cputune = domain.facts?.cputune;
+  if (domain.state === 'starting' && cputune !== undefined && control.fromCputune !== undefined) {
+    return control.fromCputune(setting.key, cputune, domain);
+  }
+  return { text: actual ?? setting.text, from: 'kernel' };
+}
+
+function fromDefinition(control: Control, domain: Domain, key: string): Original | null {
+  if (control.fromCputune === undefined) return null;
+  const definition = domain.facts?.persistentCputune ?? null;
+  const original = control.fromCputune(key, definition ?? { realtimeVcpus: false }, domain);
+  return { text: original.text, from: definition === null ? 'default' : 'definition' };
+}
+
+function travelledSetting(domain: Domain, control: string, key: string): JournaledSetting | null {
+  return parseOriginalsXml(domain.facts?.originalsXml ?? null)[control]?.[key] ?? null;
+}

@@ -1,0 +1,43 @@
+/** What a cycle works with, wired in `src/daemon.ts`. */
+import type { Control, HostFacts } from '../controls/control.js';
+import type { Inventory } from '../domains/inventory.js';
+import type { Domain } from '../domains/types.js';
+import type { Clock } from '../host/clock.js';
+import type { Log } from '../log.js';
+import type { EffectiveClass } from '../policy/types.js';
+import type { Attribution } from './attribution.js';
+import type { Contention } from './contested.js';
+import type { Counters } from './counters.js';
+import type { Gate } from './gate.js';
+import type { Generations } from './generations.js';
+import type { HandsOffRegister } from './hands-off.js';
+import type { History } from './history.js';
+import type { Journal } from './journal.js';
+import type { Memory } from './memory.js';
+import type { Picture } from './picture.js';
+import type { Teller } from './tell.js';
+
+export interface Parts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly host: HostFacts;
+  readonly controls: readonly Control[];
+  readonly inventory: Inventory;
+  readonly generations: Generations;
+  readonly journal: Journal;
+  readonly handsOff: HandsOffRegister;
+  readonly gate: Gate;
+  readonly contention: Contention;
+  readonly attribution: Attribution;
+  readonly memory: Memory;
+  readonly counters: Counters;
+  readonly history: History;
+  readonly teller: Teller;
+  readonly picture: Picture;
+  /** `UUID CONTROL` → why libvirt could not be told the last time. */
+  readonly tellFailures: Map<string, string>;
+  /** False for a domain outside what the configuration lets this daemon manage. */
+  manages(domain: Domain): boolean;
+  /** The class of a domain now: null when nothing matches, or it is not managed. */
+  classOf(domain: Domain): EffectiveClass | null;
+}

@@ -1,0 +1,183 @@
+/**
+ * The picture of every domain as the last look left it, from which snapshots are made. Built for a domain when it is
+ * planned, put together when someone asks.
+ */
+import { guaranteedCores, onlineVcpus } from '../controls/guaranteed-cores.js';
+import type { Domain } from '../domains/types.js';
+import type { EffectiveClass } from '../policy/types.js';
+import type {
+  ControlSnapshot,
+  ControlStatus,
+  CpuCounters,
+  DomainSnapshot,
+  SettingSnapshot,
+} from '../snapshot/types.js';
+import type { WriteOutcome } from './apply.js';
+import type { Contention } from './contested.js';
+import type { HandsOff } from './hands-off.js';
+import type { JournalRecord } from './journal-format.js';
+import type { ControlPlan, DomainPlan, SettingState } from './plan.js';
+
+export interface PictureSources {
+  handsOff(uuid: string): HandsOff | null;
+  record(uuid: string, control: string): JournalRecord | null;
+  /** The class that the policy gives the domain, hands-off or not. */
+  classOf(domain: Domain): EffectiveClass | null;
+  /** What a released guest would be held to; for the display only. */
+  asIfManaged(domain: Domain): DomainPlan;
+  read(uuid: string, path: string): string | null;
+  /** Why nothing is written now; null when writing is allowed. */
+  stopped(): string | null;
+  /** Why libvirt could not be told the last time; null when it was. */
+  tellFailure(uuid: string, control: string): string | null;
+  readonly contention: Contention;
+  monotonicMs(): number;
+  cpu(uuid: string): CpuCounters | null;
+}
+
+export class Picture {
+  readonly #sources: PictureSources;
+  readonly #domains = new Map<string, DomainSnapshot>();
+
+  constructor(sources: PictureSources) {
+    this.#sources = sources;
+  }
+
+  note(plan: DomainPlan, outcomes: readonly WriteOutcome[]): void {
+    this.#domains.set(plan.domain.uuid, this.describe(plan, outcomes));
+  }
+
+  get(uuid: string): DomainSnapshot | null {
+    return this.#domains.get(uuid) ?? null;
+  }
+
+  forget(uuid: string): void {
+    this.#domains.delete(uuid);
+  }
+
+  domains(): DomainSnapshot[] {
+    return [...this.#domains.values()].map((one) => ({ ...one, cpu: this.#sources.cpu(one.uuid) }));
+  }
+
+  describe(plan: DomainPlan, outcomes: readonly WriteOutcome[]): DomainSnapshot {
+    const { domain } = plan;
+    const handsOff = this.#sources.handsOff(domain.uuid);
+    const effective = plan.effective ?? this.#sources.classOf(domain);
+    const shown = handsOff?.kind === 'released' && domain.process !== null ? this.#sources.asIfManaged(domain) : plan;
+    const controls = shown.controls
+      .map((control) => this.#describeControl(control, domain, outcomes, handsOff))
+      .filter((control) => control !== null);
+    const vcpus = onlineVcpus(domain);
+    return {
+      uuid: domain.uuid,
+      name: domain.name,
+      id: domain.facts?.id ?? null,
+      state: domain.state,
+      className: effective?.name ?? null,
+      assignedBy: effective?.assignment ?? null,
+      priority: effective?.priority ?? null,
+      openSchedules: effective?.openSchedules ?? [],
+      vcpus,
+      pid: domain.process?.pid ?? null,
+      cgroup: domain.cgroup?.domainDir ?? null,
+      handsOff: handsOff === null ? null : { kind: handsOff.kind, untilMs: handsOff.untilMs },
+      obstacle: domain.obstacle,
+      guaranteedCores: effective === null ? null : (guaranteedCores(effective, vcpus)?.cores ?? null),
+      compliant: controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
+      controls: domain.process === null && domain.obstacle === null ? [] : controls,
+      cpu: null,
+    };
+  }
+
+  #describeControl(
+    plan: ControlPlan,
+    domain: Domain,
+    outcomes: readonly WriteOutcome[],
+    handsOff: HandsOff | null,
+  ): ControlSnapshot | null {
+    const { control, desired } = plan;
+    const own = outcomes.filter((one) => one.control === control.id);
+    const states = plan.states.map(({ setting, actual }): SettingState => {
+      const applied = own.some((one) => one.outcome === 'applied' && one.write.key === setting.key);
+      return { setting, actual: applied ? setting.text : actual };
+    });
+    if (desired.kind === 'unmanaged' && states.every(({ setting, actual }) => setting.text === actual)) return null;
+    const texts = new Map(states.map(({ setting, actual }) => [setting.key, actual]));
+    const { status, reason } = this.#statusOf(plan, states, domain, own, handsOff);
+    const asked = desired.kind === 'unmanaged' ? null : desired.asked;
+    const ownKey = control.keys[0]?.key ?? control.id;
+    const askedKey = desired.kind === 'unmanaged' ? ownKey : (desired.askedKey ?? ownKey);
+    const tellFailure = this.#sources.tellFailure(domain.uuid, control.id);
+    return {
+      id: control.id,
+      status,
+      reason,
+      desired: desired.kind === 'set' ? desired.display : (asked?.text ?? null),
+      actual: states.length === 0 ? null : (control.displayOf?.(texts, domain) ?? null),
+      desiredAmount: desired.kind === 'set' ? desired.amount : null,
+      actualAmount: states.length === 0 ? null : (control.amountOf?.(texts, domain) ?? null),
+      settings: states.map((state) => this.#describeSetting(plan, state, domain)),
+      asked:
+        asked === null
+          ? null
+          : { key: askedKey, text: asked.text, source: asked.source, schedule: asked.schedule ?? null },
+      notes: [
+        ...(desired.kind === 'set' ? desired.notes : []),
+        ...(tellFailure === null ? [] : [`libvirt's own view is behind: ${tellFailure}`]),
+      ],
+    };
+  }
+
+  #describeSetting(
+    { control, desired }: ControlPlan,
+    { setting, actual }: SettingState,
+    domain: Domain,
+  ): SettingSnapshot {
+    const original = this.#sources.record(domain.uuid, control.id)?.settings[setting.key]?.original ?? null;
+    const told = desired.kind === 'set' && desired.tell !== null;
+    return {
+      key: setting.key,
+      path: setting.path,
+      desired: setting.text,
+      actual,
+      original: original?.text ?? null,
+      originalFrom: original?.from ?? null,
+      owner: setting.writer === 'libvirt' ? 'systemd' : told ? 'libvirt' : 'virtslad',
+    };
+  }
+
+  #statusOf(
+    plan: ControlPlan,
+    states: readonly SettingState[],
+    domain: Domain,
+    own: readonly WriteOutcome[],
+    handsOff: HandsOff | null,
+  ): { status: ControlStatus; reason: string | null } {
+    const { control, desired } = plan;
+    if (desired.kind === 'unsupported' || desired.kind === 'refused')
+      return { status: desired.kind, reason: desired.reason };
+    const differs = states.filter(({ setting, actual }) => actual !== setting.text);
+    const nowMs = this.#sources.monotonicMs();
+    const contested = states.some(({ setting }) =>
+      this.#sources.contention.isContested(domain.uuid, setting.key, nowMs),
+    );
+    if (contested)
+      return { status: 'contested', reason: 'someone rewrites it again and again; repairs are spaced out' };
+    if (differs.length === 0)
+      return this.#heldStatus(
+        control.overriddenBy?.(desired, domain, (path) => this.#sources.read(domain.uuid, path)) ?? null,
+      );
+    if (handsOff !== null) return { status: 'hands-off', reason: handsOff.kind };
+    const failed = own.find((one) => one.outcome === 'failed');
+    if (failed !== undefined) return { status: 'failed', reason: failed.message };
+    if (differs.some(({ actual }) => actual === null))
+      return { status: 'pending', reason: 'the kernel file cannot be read' };
+    return { status: 'pending', reason: this.#sources.stopped() ?? 'a change is under way' };
+  }
+
+  #heldStatus(override: { reason: string; path: string } | null): { status: ControlStatus; reason: string | null } {
+    return override === null
+      ? { status: 'holds', reason: null }
+      : { status: 'overridden', reason: `${override.reason} (${override.path})` };
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * Putting originals back: for a key that left the class, a guest that is matched no more, a release. Only what is still
+ * ours is restored; a value that someone else has put there since is theirs. Pure.
+ */
+import type { Control, Original, Setting } from '../controls/control.js';
+import type { SchedulerParameters } from '../host/libvirt/client.js';
+import type { JournalRecord } from './journal-format.js';
+import type { ControlPlan, DomainInput, PlannedWrite, SettingState } from './plan.js';
+
+export function planRestore(control: Control, record: JournalRecord, input: DomainInput): ControlPlan | null {
+  const { domain } = input;
+  // A saved image may bring our values back: the record waits for the guest's next start.
+  if (domain.cgroup === null || domain.obstacle !== null) return null;
+  const states: SettingState[] = [];
+  const writes: PlannedWrite[] = [];
+  let unreadable = false;
+  for (const [key, { original, written }] of Object.entries(record.settings)) {
+    const place = control.place?.(key, domain) ?? null;
+    if (place === null) continue;
+    const setting: Setting = { key, text: original.text, ...place };
+    const actual = input.read(place.path);
+    if (actual === null) unreadable = true;
+    if (actual === null || actual === original.text || !written.includes(actual)) continue;
+    states.push({ setting, actual });
+    const why = input.occasion === 'release' ? 'release' : 'leave';
+    writes.push({ ...setting, from: actual, why, action: 'restore', source: null });
+  }
+  const tell = tellOriginal(control, record, input);
+  const desired = { kind: 'unmanaged' } as const;
+  return { control, desired, states, writes, record: null, forget: !unreadable, tell };
+}
+
+/** libvirt's view is put back where it still says what we told it. */
+function tellOriginal(control: Control, record: JournalRecord, { domain }: DomainInput): SchedulerParameters | null {
+  const { facts } = domain;
+  if (facts === null || control.fromCputune === undefined || control.tellFor === undefined) return null;
+  const originals = new Map<string, string>();
+  for (const [key, { original, written }] of Object.entries(record.settings)) {
+    if (control.place?.(key, domain) == null) continue;
+    const view: Original = control.fromCputune(key, facts.cputune, domain);
+    if (view.text !== original.text && written.includes(view.text)) originals.set(key, original.text);
+  }
+  return originals.size === 0 ? null : control.tellFor(originals, domain);
+}

@@ -1,0 +1,159 @@
+/**
+ * The plan for one domain: what its class asks, against what stands in the kernel. Pure: reading and writing are
+ * others' work. The plan of a plan's result is empty.
+ */
+import type { Control, Desired, HostFacts, Setting } from '../controls/control.js';
+import type { Domain } from '../domains/types.js';
+import type { SourcePosition } from '../errors.js';
+import type { SchedulerParameters } from '../host/libvirt/client.js';
+import type { EffectiveClass } from '../policy/types.js';
+import type { JournalRecord } from './journal-format.js';
+import { adoptedRecord, instanceOf, originalOf } from './originals.js';
+import { planRestore } from './plan-restore.js';
+import type { Why } from './types.js';
+
+export interface DomainInput {
+  readonly domain: Domain;
+  /** Null when nothing matches it, or when it was released: what is ours is put back. */
+  readonly effective: EffectiveClass | null;
+  readonly host: HostFacts;
+  readonly controls: readonly Control[];
+  /** Canonical text of a kernel file; null when unreadable. */
+  readonly read: (path: string) => string | null;
+  readonly record: (control: string) => JournalRecord | null;
+  readonly baselineUnknown: boolean;
+  /** True when this text was seen to hold there since the guest started, by this daemon. */
+  readonly held: (key: string, text: string) => boolean;
+  /** Why a difference is there when nobody has touched our value: `policy`, `schedule`, `start`, `hotplug`, `release`. */
+  readonly occasion: Why;
+}
+
+export interface PlannedWrite extends Setting {
+  readonly from: string | null;
+  readonly why: Why;
+  readonly action: 'add' | 'change' | 'restore';
+  readonly source: SourcePosition | null;
+}
+
+/** What stands in one place against what shall stand there. */
+export interface SettingState {
+  readonly setting: Setting;
+  readonly actual: string | null;
+}
+
+export interface ControlPlan {
+  readonly control: Control;
+  readonly desired: Desired;
+  readonly states: readonly SettingState[];
+  readonly writes: readonly PlannedWrite[];
+  /** To be on disk before the first write; null when the journal needs no change. */
+  readonly record: JournalRecord | null;
+  /** The originals stand again (or are not ours to restore): the record goes once the writes are done. */
+  readonly forget: boolean;
+  /** libvirt's own view differs from what the kernel has or will have. */
+  readonly tell: SchedulerParameters | null;
+}
+
+export interface DomainPlan {
+  readonly domain: Domain;
+  readonly effective: EffectiveClass | null;
+  readonly controls: readonly ControlPlan[];
+}
+
+export function planDomain(input: DomainInput): DomainPlan {
+  const { domain, effective, controls } = input;
+  const plans = controls.map((control) => planControl(control, input)).filter((plan) => plan !== null);
+  return { domain, effective, controls: plans };
+}
+
+function planControl(control: Control, input: DomainInput): ControlPlan | null {
+  const { domain, effective, host } = input;
+  const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host);
+  const record = input.record(control.id) ?? (domain.cgroup === null ? null : adoptedRecord(control, domain));
+  if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input);
+  if (domain.obstacle !== null) {
+    const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
+    return idle(control, unsupported);
+  }
+  if (desired.kind !== 'set' || domain.cgroup === null) return idle(control, desired);
+  return planSettings(control, desired, record, input);
+}
+
+/** Nothing to do and nothing to undo: what stands, stands. */
+function idle(control: Control, desired: Desired): ControlPlan {
+  return { control, desired, states: [], writes: [], record: null, forget: false, tell: null };
+}
+
+function planSettings(
+  control: Control,
+  desired: Desired & { kind: 'set' },
+  record: JournalRecord | null,
+  input: DomainInput,
+): ControlPlan {
+  const states = desired.settings.map((setting) => ({ setting, actual: input.read(setting.path) }));
+  const due = states.filter(({ setting, actual }) => actual !== null && actual !== setting.text);
+  const next = nextRecord(control, record, states, due.length > 0, input);
+  const writes = due.map(({ setting, actual }): PlannedWrite => {
+    const ours = record?.settings[setting.key] !== undefined;
+    const why = whyWritten(record, setting, actual, input);
+    return { ...setting, from: actual, why, action: ours ? 'change' : 'add', source: desired.asked.source };
+  });
+  const known = next ?? record;
+  return {
+    control,
+    desired,
+    states,
+    writes,
+    record: next,
+    forget: false,
+    tell: known === null ? null : tellDue(control, desired, input.domain),
+  };
+}
+
+/** libvirt has its own idea of the value; while the guest starts it is busy with that start and is not asked. */
+function tellDue(control: Control, desired: Desired & { kind: 'set' }, domain: Domain): SchedulerParameters | null {
+  const { facts, state } = domain;
+  if (desired.tell === null || facts === null || state === 'starting' || control.fromCputune === undefined) return null;
+  const agrees = desired.settings.every(
+    (setting) => control.fromCputune?.(setting.key, facts.cputune, domain).text === setting.text,
+  );
+  return agrees ? null : desired.tell;
+}
+
+/** The record that must be on disk before the writes; null when the one that is there says it all. */
+function nextRecord(
+  control: Control,
+  record: JournalRecord | null,
+  states: readonly SettingState[],
+  writing: boolean,
+  input: DomainInput,
+): JournalRecord | null {
+  const { domain } = input;
+  const instance = instanceOf(domain);
+  const stored = input.record(control.id);
+  // Taken over from the guest's metadata, of unknown baseline, or of another instance: settled now, while it can be.
+  // While the guest starts, ahead of its groups: the first write must not wait for the disk.
+  const starting =
+    domain.state === 'starting' && states.some(({ setting }) => stored?.settings[setting.key] === undefined);
+  const due = starting || (stored === null ? record !== null || input.baselineUnknown : stored.instance !== instance);
+  if (!writing && !due) return null;
+  const settings = { ...record?.settings };
+  for (const { setting, actual } of states) {
+    if (actual === null && domain.state !== 'starting') continue;
+    const original = originalOf({ ...input, control, record, setting, actual });
+    const standing = (settings[setting.key]?.written ?? []).filter((text) => text === actual);
+    settings[setting.key] = { original, written: [...new Set([...standing, setting.text])] };
+  }
+  const next: JournalRecord = { uuid: domain.uuid, name: domain.name, control: control.id, instance, settings };
+  return stored !== null && JSON.stringify(stored) === JSON.stringify(next) ? null : next;
+}
+
+function whyWritten(record: JournalRecord | null, setting: Setting, actual: string | null, input: DomainInput): Why {
+  if (input.occasion === 'start') return 'start';
+  if (input.held(setting.key, setting.text)) return 'drift';
+  const prior = record?.settings[setting.key];
+  const sameInstance = record?.instance === instanceOf(input.domain);
+  const foreign = prior !== undefined && sameInstance && actual !== prior.original.text;
+  // Neither the original nor anything of ours: someone else wrote while the daemon was away.
+  return foreign && actual !== null && !prior.written.includes(actual) ? 'drift' : input.occasion;
+}

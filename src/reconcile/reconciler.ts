@@ -1,0 +1,176 @@
+/**
+ * Decides when to look: every few seconds at all guests, at once at one that something happened to. Partial looks run
+ * beside a full cycle; each domain is read and written in one breath, so they cannot mix.
+ */
+import type { LibvirtClient } from '../host/libvirt/client.js';
+import { type CycleResult, cycle } from './cycle.js';
+import type { Parts } from './parts.js';
+import { countReach } from './reach.js';
+
+/** Every domain's XML is read again at least this often, should an event be lost. */
+const FACTS_ROTATION_MS = 300_000;
+
+export interface ReconcilerOptions {
+  readonly parts: Parts;
+  readonly libvirt: LibvirtClient;
+  readonly cycleMs: number;
+  /** Samples all running guests' counters; part of a full cycle. */
+  sample(): Promise<void>;
+  /** A full cycle has ended well: feeds the watchdog and the metrics. */
+  onCycle(seconds: number): void;
+}
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #dirty = new Set<string>();
+  #flush: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #full: Promise<CycleResult> | null = null;
+  #resync: Promise<boolean> | null = null;
+  #rotation: string[] = [];
+  #stopped = false;
+  lastSuccessMs: number | null = null;
+  lastSeconds = 0;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await Promise.allSettled([this.#full, this.#flush]);
+  }
+
+  /** Something happened to this guest: look at it now. */
+  request(uuid: string): void {
+    if (this.#stopped) return;
+    this.#dirty.add(uuid);
+    this.#flush ??= this.#drain();
+  }
+
+  /** A full cycle now; callers that come while one runs get the next one's result. */
+  async full(): Promise<CycleResult> {
+    while (this.#full !== null) await this.#full.catch(() => undefined);
+    this.#full = this.#runFull();
+    try {
+      return await this.#full;
+    } finally {
+      this.#full = null;
+    }
+  }
+
+  /** Asks libvirt which guests there are; callers share one question. True when it answered. */
+  async resync(): Promise<boolean> {
+    this.#resync ??= this.#runResync().finally(() => {
+      this.#resync = null;
+    });
+    return this.#resync;
+  }
+
+  async #runResync(): Promise<boolean> {
+    const { parts } = this.#options;
+    const before = new Set(parts.inventory.all().map(({ uuid }) => uuid));
+    const result = await parts.inventory.resync();
+    if (!result.ok) return false;
+    for (const { uuid } of parts.inventory.all()) {
+      if (!before.has(uuid) || parts.picture.get(uuid) === null) this.request(uuid);
+    }
+    return true;
+  }
+
+  async #drain(): Promise<void> {
+    // One turn of the event loop, so that a burst of events about one guest is one look.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const { parts } = this.#options;
+    try {
+      while (this.#dirty.size > 0) {
+        const uuids = [...this.#dirty];
+        this.#dirty.clear();
+        await cycle(parts, uuids);
+      }
+    } catch (error) {
+      parts.counters.cycleFailures++;
+      parts.log.error('reconcile.failed', { reason: (error as Error).message });
+    } finally {
+      this.#flush = null;
+      if (this.#dirty.size > 0 && !this.#stopped) this.#flush = this.#drain();
+    }
+  }
+
+  async #runFull(): Promise<CycleResult> {
+    const { parts, onCycle, sample } = this.#options;
+    const startMs = parts.clock.monotonicMs();
+    await this.#settlePolicy();
+    const uuids = parts.inventory.all().map(({ uuid }) => uuid);
+    const result = await cycle(parts, uuids);
+    await sample();
+    this.#forgetGone(new Set(uuids));
+    this.#rotateFacts(uuids);
+    parts.counters.cycles++;
+    this.lastSeconds = (parts.clock.monotonicMs() - startMs) / 1000;
+    this.lastSuccessMs = parts.clock.nowMs();
+    onCycle(this.lastSeconds);
+    return result;
+  }
+
+  /** A new policy set is judged against the guests that are there, so not before libvirt has said which those are. */
+  async #settlePolicy(): Promise<void> {
+    const { parts } = this.#options;
+    const { generations, inventory, log } = parts;
+    if (!generations.undecided || (generations.active !== null && !inventory.complete)) return;
+    const verdict = await generations.settle((from, to) => countReach(parts, from, to));
+    if (verdict === 'accepted') {
+      log.info('policy.accepted', { generation: generations.active?.id });
+    } else if (verdict === 'held-back') {
+      const { generation, affected, total, allowed } = generations.pending ?? {};
+      log.error(
+        'policy.held_back',
+        { generation: generation?.id, affected, total, allowed },
+        `too many guests would change; the last accepted policies stay until \`virtslad apply --once --acknowledge ${generation?.id}\``,
+      );
+    }
+  }
+
+  #forgetGone(present: ReadonlySet<string>): void {
+    const { parts } = this.#options;
+    for (const { uuid } of parts.picture.domains()) {
+      if (present.has(uuid)) continue;
+      parts.picture.forget(uuid);
+      parts.memory.forget(uuid);
+      parts.contention.forget(uuid);
+      parts.attribution.forget(uuid);
+      parts.counters.forget(uuid);
+    }
+  }
+
+  #rotateFacts(uuids: readonly string[]): void {
+    const { parts, cycleMs } = this.#options;
+    if (this.#rotation.length === 0) this.#rotation = [...uuids];
+    const share = Math.ceil(uuids.length / Math.max(1, FACTS_ROTATION_MS / cycleMs));
+    for (const uuid of this.#rotation.splice(0, share)) {
+      void parts.inventory.refreshFacts(uuid);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#tick(), this.#options.cycleMs);
+  }
+
+  /** libvirt is asked beside the cycle, not before it: a libvirtd that hangs must not keep drift from being mended. */
+  async #tick(): Promise<void> {
+    void this.resync();
+    try {
+      await this.full();
+    } catch (error) {
+      this.#options.parts.counters.cycleFailures++;
+      this.#options.parts.log.error('reconcile.failed', { reason: (error as Error).message });
+    }
+    this.#schedule();
+  }
+}

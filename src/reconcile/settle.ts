@@ -1,0 +1,166 @@
+/**
+ * What follows from one domain's writes: the log line and the history entry of each, counters, contention, what is
+ * remembered, what libvirt is told, records that go, and the domain's place in the picture.
+ */
+import { formatPosition } from '../errors.js';
+import type { LibvirtOutcome } from '../host/libvirt/client.js';
+import type { WriteOutcome } from './apply.js';
+import { formatOriginalsXml, parseOriginalsXml } from './originals-xml.js';
+import type { Parts } from './parts.js';
+import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
+import type { ControlOutcome, PlannedChange } from './types.js';
+
+/** libvirt's announcement of a change may come after the change itself was seen. */
+const ATTRIBUTION_DELAY_MS = 300;
+
+export function changesOf(plan: DomainPlan): PlannedChange[] {
+  return plan.controls.flatMap((control) => control.writes.map((write) => changeOf(plan, control, write)));
+}
+
+export function settle(parts: Parts, plan: DomainPlan, outcomes: readonly WriteOutcome[]): ControlOutcome[] {
+  for (const outcome of outcomes) note(parts, plan, outcome);
+  const applied = new Map(
+    outcomes.filter((one) => one.outcome === 'applied').map((one) => [one.write.key, one.write.text]),
+  );
+  remember(parts, plan, applied);
+  if (mayAct(parts, plan)) {
+    for (const control of plan.controls) if (control.control.tellFor !== undefined) tell(parts, plan, control);
+    forgetRestored(parts, plan, outcomes);
+    tellOriginals(parts, plan);
+  }
+  parts.picture.note(plan, outcomes);
+  return plan.controls.map((control) => controlOutcome(plan, control, outcomes));
+}
+
+function mayAct(parts: Parts, { domain }: DomainPlan): boolean {
+  return (
+    parts.gate.stop() === null &&
+    parts.handsOff.of(domain.uuid)?.kind !== 'held' &&
+    domain.state !== 'starting' &&
+    domain.process !== null
+  );
+}
+
+function note(parts: Parts, plan: DomainPlan, { control, write, outcome, message }: WriteOutcome): void {
+  const { domain } = plan;
+  const { key, path, from, text: to, why } = write;
+  const source = write.source === null ? null : formatPosition(write.source);
+  const fields = { domain: domain.name, uuid: domain.uuid, control, key, path, from, to, why, source };
+  const nowMs = parts.clock.monotonicMs();
+  if (outcome === 'vanished') {
+    parts.log.debug('control.vanished', fields);
+    return;
+  }
+  const className = plan.effective?.name ?? null;
+  const generation = parts.generations.active?.id ?? null;
+  const atMs = parts.clock.nowMs();
+  parts.history.add([{ atMs, ...fields, className, generation, outcome, message }]);
+  if (outcome !== 'applied') {
+    parts.counters.failed(control);
+    parts.contention.failed(domain.uuid, key, nowMs);
+    parts.log.error('control.write_failed', { ...fields, reason: message });
+    return;
+  }
+  parts.counters.written(control);
+  parts.contention.applied(domain.uuid, key);
+  if (why === 'drift') noteDrift(parts, plan, write, fields);
+  else parts.log.info('control.write', fields);
+}
+
+function noteDrift(parts: Parts, { domain }: DomainPlan, write: PlannedWrite, fields: object): void {
+  const { uuid } = domain;
+  const nowMs = parts.clock.monotonicMs();
+  const contested = parts.contention.repaired(uuid, write.key, nowMs);
+  setTimeout(() => {
+    const by = parts.attribution.by(uuid, nowMs);
+    parts.counters.repaired(uuid, by);
+    parts.log.warn('control.drift', { ...fields, by }, 'someone else changed this value; it was put back');
+  }, ATTRIBUTION_DELAY_MS).unref();
+  if (contested) {
+    parts.log.error(
+      'control.contested',
+      fields,
+      'rewritten by someone 5 times in 10 minutes: repairs are spaced out now',
+    );
+  }
+}
+
+function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, string>): void {
+  const held = new Map(applied);
+  let allHold = true;
+  for (const { setting, actual } of plan.controls.flatMap((control) => control.states)) {
+    if (actual === setting.text) held.set(setting.key, setting.text);
+    else if (!applied.has(setting.key)) allHold = false;
+  }
+  if (plan.domain.process !== null) parts.memory.note(plan.domain, plan.effective, held, allHold);
+}
+
+function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
+  const { uuid, facts } = plan.domain;
+  const subject = control.control.id;
+  const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
+  if (control.tell === null || facts?.id == null || blocked || parts.teller.busy(uuid, subject)) return;
+  const nowMs = parts.clock.monotonicMs();
+  if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs))) return;
+  parts.attribution.telling(uuid, control.tell);
+  const through = control.writes.filter(({ writer }) => writer === 'libvirt');
+  parts.teller.send({
+    uuid,
+    id: facts.id,
+    subject,
+    parameters: control.tell,
+    done: (outcome) => {
+      for (const write of through) note(parts, plan, { control: subject, write, ...toldOutcome(outcome) });
+    },
+  });
+}
+
+function toldOutcome(outcome: LibvirtOutcome<null>): Pick<WriteOutcome, 'outcome' | 'message'> {
+  if (outcome.ok) return { outcome: 'applied', message: null };
+  return { outcome: outcome.failure === 'vanished' ? 'vanished' : 'failed', message: outcome.message };
+}
+
+/** The record goes only when the originals stand in the kernel and in libvirt's view. */
+function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly WriteOutcome[]): void {
+  const restored = plan.controls.filter(
+    ({ control, forget, tell, writes }) =>
+      forget &&
+      tell === null &&
+      writes.every((write) =>
+        outcomes.some((one) => one.control === control.id && one.write.key === write.key && one.outcome === 'applied'),
+      ),
+  );
+  if (restored.length === 0) return;
+  const { uuid } = plan.domain;
+  parts.journal
+    .remove(restored.map(({ control }) => ({ uuid, control: control.id })))
+    .catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));
+}
+
+/** The guest carries its originals with it, for a migration or a saved image. */
+function tellOriginals(parts: Parts, { domain }: DomainPlan): void {
+  const { uuid, facts } = domain;
+  if (facts?.id == null || parts.teller.busy(uuid, 'originals')) return;
+  const xml = formatOriginalsXml(parts.journal.of(uuid));
+  if (JSON.stringify(parseOriginalsXml(xml)) === JSON.stringify(parseOriginalsXml(facts.originalsXml))) return;
+  parts.teller.send({ uuid, id: facts.id, subject: 'originals', parameters: null, xml });
+}
+
+function controlOutcome(plan: DomainPlan, control: ControlPlan, outcomes: readonly WriteOutcome[]): ControlOutcome {
+  const { uuid, name } = plan.domain;
+  const base = { uuid, domain: name, control: control.control.id };
+  if (control.desired.kind === 'unsupported' || control.desired.kind === 'refused') {
+    return { ...base, outcome: control.desired.kind, message: control.desired.reason };
+  }
+  const own = outcomes.filter((one) => one.control === control.control.id);
+  const bad = own.find((one) => one.outcome === 'failed') ?? own.find((one) => one.outcome === 'vanished');
+  if (bad !== undefined) return { ...base, outcome: bad.outcome, message: bad.message };
+  return { ...base, outcome: own.length > 0 ? 'applied' : 'unchanged', message: null };
+}
+
+function changeOf({ domain, effective }: DomainPlan, { control }: ControlPlan, write: PlannedWrite): PlannedChange {
+  const { uuid, name } = domain;
+  const { key, path, action, from, text, why, source } = write;
+  const className = effective?.name ?? null;
+  return { uuid, domain: name, className, control: control.id, key, path, action, from, to: text, why, source };
+}

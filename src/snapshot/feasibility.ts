@@ -1,0 +1,25 @@
+/**
+ * Can the host keep all CPU guarantees at once? Weights deliver them when the weights of all running guests, unmanaged
+ * ones at 100 included, sum to at most 100 for each core that the host has. Pure.
+ */
+import type { DomainSnapshot } from './types.js';
+
+const NORMAL_WEIGHT = 100;
+
+export interface Feasibility {
+  readonly weightSum: number;
+  readonly weightCapacity: number;
+  readonly guaranteedCores: number;
+}
+
+export function feasibilityOf(domains: readonly DomainSnapshot[], cores: number): Feasibility {
+  let weightSum = 0;
+  let guaranteed = 0;
+  for (const { pid, controls, guaranteedCores } of domains) {
+    if (pid === null) continue;
+    const weight = controls.find(({ id }) => id === 'cpu.weight');
+    weightSum += weight?.actualAmount ?? NORMAL_WEIGHT;
+    guaranteed += guaranteedCores ?? 0;
+  }
+  return { weightSum: Math.round(weightSum), weightCapacity: NORMAL_WEIGHT * cores, guaranteedCores: guaranteed };
+}
