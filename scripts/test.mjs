@@ -58,7 +58,6 @@ async function staticLane() {
 async function unitLane() {
   await compileUnlessDone();
   await runFiles('unit', {
-    except: ['host', 'support', 'vm'],
     workers: Math.max(2, availableParallelism()),
     limitSeconds: UNIT_LIMIT_SECONDS,
     showTests: false,
@@ -70,12 +69,12 @@ async function hostLane() {
   await compileUnlessDone();
   if (reason === null) {
     // One file at a time: they measure CPU shares.
-    await runFiles('host', { under: 'host', workers: 1, limitSeconds: HOST_LIMIT_SECONDS, showTests: true });
+    await runFiles('host', { workers: 1, limitSeconds: HOST_LIMIT_SECONDS, showTests: true });
     return;
   }
   const { findTestFiles } = await import('./lanes/test-files.mjs');
   console.log(`   skipped: ${reason}`);
-  for (const file of findTestFiles({ under: 'host' })) {
+  for (const file of findTestFiles('host')) {
     record({ lane: 'host', file, name: 'all tests of this file', event: 'skip', reason });
   }
 }
@@ -94,9 +93,9 @@ async function compileUnlessDone() {
   await build({ tests: true, signal });
 }
 
-async function runFiles(lane, { under, except, workers, limitSeconds, showTests }) {
+async function runFiles(lane, { workers, limitSeconds, showTests }) {
   const { findTestFiles, runTestFiles } = await import('./lanes/test-files.mjs');
-  const files = findTestFiles({ under, except }).filter((path) => path.includes(options.file));
+  const files = findTestFiles(lane).filter((path) => path.includes(options.file));
   await runTestFiles(files, {
     workers,
     limitSeconds,

@@ -1,7 +1,7 @@
 // Runs compiled test files, each in a process of its own, and counts what really ran. A process that dies, hangs or
 // ends without saying so is a failed test: its output is kept for the report.
 import { spawn } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -14,20 +14,26 @@ const COMPILED_TESTS = join(ROOT, 'build', 'test');
 /** How long a file may clean up after SIGTERM (guests, a libvirtd) before it is killed. */
 const GRACE_MS = 30_000;
 
-/** Compiled test files below build/test, without those below `except`. */
-export function findTestFiles({ under = '', except = [] }) {
-  const start = join(COMPILED_TESTS, under);
+/**
+ * Compiled test files of a lane. The host lane's are those that open a lab: the rest of test/host tests src/host.
+ * @param {'unit' | 'host'} lane
+ */
+export function findTestFiles(lane) {
   let entries;
   try {
-    entries = readdirSync(start, { recursive: true });
+    entries = readdirSync(COMPILED_TESTS, { recursive: true });
   } catch {
     return [];
   }
   return entries
-    .map((name) => join(start, name))
-    .filter((path) => path.endsWith('.test.js'))
-    .filter((path) => !except.some((folder) => path.startsWith(join(COMPILED_TESTS, folder, '/'))))
+    .filter((name) => name.endsWith('.test.js') && !name.startsWith('vm/'))
+    .map((name) => join(COMPILED_TESTS, name))
+    .filter((path) => (lane === 'host') === opensLab(path))
     .sort();
+}
+
+function opensLab(path) {
+  return readFileSync(path, 'utf8').includes("/support/lab.js'");
 }
 
 /**

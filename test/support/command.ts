@@ -10,17 +10,18 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly timeoutSeconds?: number;
   readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
 }
 
 /** The exit code is data; only a command that cannot be started or overruns its deadline throws. */
 export function execute(
   file: string,
   args: readonly string[],
-  { timeoutSeconds = 60, env = process.env }: CommandOptions = {},
+  { timeoutSeconds = 60, env = process.env, cwd }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     // A group of its own: Ctrl-C in the terminal must not cut a clean-up command short.
-    const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(file, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
