@@ -136,7 +136,7 @@ async function serve(core: Core, metrics: Metrics, config: Config, log: Log, sig
     }
   };
   await listen();
-  await createControlSocket({ path: join(config.runDir, 'virtslad.sock'), commands: core.operator, log }).start(signal);
+  await createControlSocket({ path: join(config.runDir, 'virtslad.sock'), commands: core.operator, log, version: readVersion() }).start(signal);
   void readHostFacts().then((facts) => {
     core.snapshots.hostFacts = facts;
   });

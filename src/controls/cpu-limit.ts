@@ -8,7 +8,7 @@ import type { CpuTune, Domain } from '../domains/types.js';
 import type { SchedulerParameters } from '../host/libvirt/client.js';
 import type { CpuAmount } from '../policy/types.js';
 import { cpuAmount } from '../policy/value-types.js';
-import type { Control, Desired, Original, Override, Setting } from './control.js';
+import type { Control, Desired, Original, Override, Place, Setting } from './control.js';
 import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from './cpu-max-text.js';
 import { coresOf, onlineVcpus } from './guaranteed-cores.js';
 
@@ -48,9 +48,10 @@ export const cpuLimit: Control = {
       return { kind: 'refused', reason, asked };
     }
     const text = formatCpuMax({ quotaUsec, periodUsec: DEFAULT_PERIOD_USEC });
-    const settings = vcpusOf(domain, vcpus)
-      .map((vcpu) => settingOf(vcpu, domain, text))
-      .filter((one) => one !== null);
+    const settings = vcpusOf(domain, vcpus).flatMap((vcpu): Setting[] => {
+      const place = placeOf(vcpu, domain);
+      return place === null ? [] : [{ ...place, key: `vcpu${vcpu}/cpu.max`, text }];
+    });
     return {
       kind: 'set',
       asked,
@@ -63,9 +64,8 @@ export const cpuLimit: Control = {
   },
 
   place(key, domain) {
-    const vcpu = /^vcpu(\d+)\/cpu\.max$/.exec(key)?.[1];
-    if (vcpu === undefined || !domain.vcpuGroups.includes(Number(vcpu))) return null;
-    return settingOf(Number(vcpu), domain, '');
+    const vcpu = Number(/^vcpu(\d+)\/cpu\.max$/.exec(key)?.[1]);
+    return domain.vcpuGroups.includes(vcpu) ? placeOf(vcpu, domain) : null;
   },
 
   amountOf(texts) {
@@ -120,10 +120,9 @@ function vcpusOf(domain: Domain, online: number): readonly number[] {
   return [...new Set([...domain.vcpuGroups, ...Array.from({ length: online }, (_, vcpu) => vcpu)])];
 }
 
-function settingOf(vcpu: number, domain: Domain, text: string): Setting | null {
+function placeOf(vcpu: number, domain: Domain): Place | null {
   if (domain.cgroup === null) return null;
-  const path = join(domain.cgroup.domainDir, `vcpu${vcpu}`, 'cpu.max');
-  return { key: `vcpu${vcpu}/cpu.max`, path, text, writer: 'direct', depth: 1 };
+  return { path: join(domain.cgroup.domainDir, `vcpu${vcpu}`, 'cpu.max'), writer: 'direct', depth: 1 };
 }
 
 /** The period is sent only where libvirt's own view has another one: each set call writes the kernel again. */

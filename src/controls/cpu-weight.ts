@@ -55,7 +55,7 @@ export const cpuWeight: Control = {
       askedKey: given === undefined ? 'cpu.guarantee' : 'cpu.weight',
       amount: weight,
       display: String(weight),
-      settings: [{ key: 'cpu.weight', text, ...place }],
+      settings: [{ ...place, key: 'cpu.weight', text }],
       tell: { cpu_shares: BigInt(text) },
       notes,
     };

@@ -66,10 +66,12 @@ export class Arrivals {
   #addPartition(path: string): void {
     if (this.#partitions.has(path)) return;
     const group = Group.open(path);
-    if (group === null || !this.#options.watcher.add(path)) return group?.close();
-    this.#partitions.add(path);
-    for (const name of group.children()) if (this.#isPartition(path, name)) this.#addPartition(join(path, name));
+    if (group === null) return;
+    const children = group.children();
     group.close();
+    if (!this.#options.watcher.add(path)) return;
+    this.#partitions.add(path);
+    for (const name of children) if (this.#isPartition(path, name)) this.#addPartition(join(path, name));
   }
 
   async #look(path: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import type { Log } from '../log.js';
 import { DomainHandles } from './handles.js';
 import { isAlive, type LocateOptions, locateProcess, readPidFiles } from './locate.js';
-import type { Domain, DomainFacts, DomainState } from './types.js';
+import type { CpuCgroup, Domain, DomainFacts, DomainState } from './types.js';
 
 interface Entry {
   listed: ListedDomain;
@@ -178,19 +178,28 @@ export class Inventory {
   #locate(entry: Entry, pid: number): void {
     const { uuid } = entry.listed;
     const located = locateProcess(pid, uuid, this.#options);
-    if (!located.ok) return this.#setObstacle(entry, located.obstacle);
-    for (const other of this.#entries.values()) {
-      if (other !== entry && other.handles !== null && other.domain.cgroup?.inode === located.cgroup.inode) {
-        return this.#setObstacle(entry, `its cgroup is that of guest ${other.domain.name}: left alone`);
-      }
+    const handles = located.ok ? DomainHandles.open(located.cgroup) : null;
+    const obstacle = located.ok ? this.#objection(entry, located.cgroup, handles) : located.obstacle;
+    if (!located.ok || handles === null || obstacle !== null) {
+      handles?.close();
+      this.#setObstacle(entry, obstacle ?? 'its cgroup is gone');
+      return;
     }
-    const handles = DomainHandles.open(located.cgroup);
-    if (handles === null) return this.#setObstacle(entry, `its cgroup ${located.cgroup.domainDir} is gone`);
     this.#close(entry);
     entry.handles = handles;
     entry.domain = { ...entry.domain, process: located.process, cgroup: located.cgroup, obstacle: null };
     this.#rebuild(entry);
     this.#options.onOpened(uuid, handles);
+  }
+
+  /** Why a located group must not be acted on. */
+  #objection(entry: Entry, cgroup: CpuCgroup, handles: DomainHandles | null): string | null {
+    if (handles === null) return `its cgroup ${cgroup.domainDir} is gone`;
+    for (const other of this.#entries.values()) {
+      if (other === entry || other.handles === null || other.domain.cgroup?.inode !== cgroup.inode) continue;
+      return `its cgroup is that of guest ${other.domain.name}: left alone`;
+    }
+    return null;
   }
 
   #setObstacle(entry: Entry, obstacle: string): void {

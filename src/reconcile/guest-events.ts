@@ -2,6 +2,7 @@
  * What libvirt's events and inotify mean for the inventory, and which guest is to be looked at because of them. Also
  * keeps the ledger of starts: was every vCPU capped before the guest ran.
  */
+import type { DomainState } from '../domains/types.js';
 import type { GroupChange } from '../domains/watch.js';
 import type { LibvirtEvent, LibvirtOutcome } from '../host/libvirt/client.js';
 import type { Parts } from './parts.js';
@@ -22,25 +23,35 @@ export class GuestEvents {
   }
 
   onLibvirt(event: LibvirtEvent): void {
-    const { inventory, attribution, clock, log } = this.#parts;
     switch (event.kind) {
       case 'lifecycle':
-        return this.#onLifecycle(event);
+        this.#onLifecycle(event);
+        break;
       case 'tunable':
-        if (!attribution.announced(event.uuid, event.parameters, clock.monotonicMs())) return;
-        return void this.#refresh(event.uuid);
+        if (this.#isForeign(event)) void this.#refresh(event.uuid);
+        break;
       case 'metadata':
       case 'device':
       case 'recovered':
-        return void this.#refresh(event.uuid);
+        void this.#refresh(event.uuid);
+        break;
       case 'connected':
-        log.info('libvirt.connected', {});
-        return void this.#reconciler.resync().then((answered) => {
-          if (answered) for (const { uuid } of inventory.all()) void this.#refresh(uuid);
-        });
+        void this.#onConnected();
+        break;
       case 'disconnected':
-        return log.warn('libvirt.disconnected', { reason: event.reason }, 'limits stay as they are; trying again');
+        this.#parts.log.warn('libvirt.disconnected', { reason: event.reason }, 'limits stay as they are; trying again');
     }
+  }
+
+  #isForeign({ uuid, parameters }: LibvirtEvent & { kind: 'tunable' }): boolean {
+    return this.#parts.attribution.announced(uuid, parameters, this.#parts.clock.monotonicMs());
+  }
+
+  /** Anything may have happened while there was no connection. */
+  async #onConnected(): Promise<void> {
+    this.#parts.log.info('libvirt.connected', {});
+    if (!(await this.#reconciler.resync())) return;
+    for (const { uuid } of this.#parts.inventory.all()) void this.#refresh(uuid);
   }
 
   /** A file was written or a group came or went below a guest's. */
@@ -61,7 +72,8 @@ export class GuestEvents {
     if (outcome.ok) {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
-      return void this.#refresh(uuid);
+      void this.#refresh(uuid);
+      return;
     }
     if (outcome.failure === 'vanished') return;
     if (!tellFailures.has(key) && subject !== 'originals') counters.failed(subject);
@@ -77,24 +89,34 @@ export class GuestEvents {
     const { inventory } = this.#parts;
     switch (event) {
       case 'started':
-        return void this.#onStarted(uuid);
+        void this.#onStarted(uuid);
+        break;
       case 'resumed':
         if (inventory.get(uuid)?.state === 'starting') this.#cappedAtResume.set(uuid, this.#capped(uuid));
-        inventory.setState(uuid, 'running');
-        return this.#reconciler.request(uuid);
+        this.#setState(uuid, 'running');
+        break;
       case 'suspended':
+        this.#setState(uuid, 'paused');
+        break;
       case 'pmsuspended':
-        inventory.setState(uuid, event === 'suspended' ? 'paused' : 'pmsuspended');
-        return this.#reconciler.request(uuid);
+        this.#setState(uuid, 'pmsuspended');
+        break;
+      case 'shutdown':
+        this.#setState(uuid, 'shutdown');
+        break;
       case 'stopped':
       case 'crashed':
-        return this.#onStopped(uuid);
-      case 'shutdown':
-        return inventory.setState(uuid, 'shutdown');
+        this.#onStopped(uuid);
+        break;
       case 'defined':
       case 'undefined':
-        return void this.#reconciler.resync().then(() => this.#refresh(uuid));
+        void this.#reconciler.resync().then(() => this.#refresh(uuid));
     }
+  }
+
+  #setState(uuid: string, state: DomainState): void {
+    this.#parts.inventory.setState(uuid, state);
+    this.#reconciler.request(uuid);
   }
 
   async #onStarted(uuid: string): Promise<void> {

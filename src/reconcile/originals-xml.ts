@@ -15,9 +15,9 @@ export function formatOriginalsXml(records: readonly JournalRecord[]): string | 
   const lines: string[] = [];
   for (const record of records) {
     for (const [key, { original, written }] of Object.entries(record.settings)) {
-      const ours = written.map((text) => `<written>${escape(text)}</written>`).join('');
+      const ours = written.map((text) => `<written>${escapeXml(text)}</written>`).join('');
       lines.push(
-        `<setting control="${escape(record.control)}" key="${escape(key)}" original="${escape(original.text)}">${ours}</setting>`,
+        `<setting control="${escapeXml(record.control)}" key="${escapeXml(key)}" original="${escapeXml(original.text)}">${ours}</setting>`,
       );
     }
   }
@@ -56,6 +56,6 @@ export function parseOriginalsXml(xml: string | null): Originals {
   }
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 }

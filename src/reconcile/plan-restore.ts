@@ -17,7 +17,7 @@ export function planRestore(control: Control, record: JournalRecord, input: Doma
   for (const [key, { original, written }] of Object.entries(record.settings)) {
     const place = control.place?.(key, domain) ?? null;
     if (place === null) continue;
-    const setting: Setting = { key, text: original.text, ...place };
+    const setting: Setting = { ...place, key, text: original.text };
     const actual = input.read(place.path);
     if (actual === null) unreadable = true;
     if (actual === null || actual === original.text || !written.includes(actual)) continue;

@@ -131,11 +131,14 @@ function nextRecord(
   const { domain } = input;
   const instance = instanceOf(domain);
   const stored = input.record(control.id);
-  // Taken over from the guest's metadata, of unknown baseline, or of another instance: settled now, while it can be.
-  // While the guest starts, ahead of its groups: the first write must not wait for the disk.
-  const starting =
-    domain.state === 'starting' && states.some(({ setting }) => stored?.settings[setting.key] === undefined);
-  const due = starting || (stored === null ? record !== null || input.baselineUnknown : stored.instance !== instance);
+  // Settled now, while it can be: a record taken over from the guest's metadata, of unknown baseline or of another
+  // instance; a vCPU that libvirt gave our value when it was plugged in. And while the guest starts, ahead of its groups:
+  // the first write must not wait for the disk.
+  const missing = states.some(({ setting }) => stored?.settings[setting.key] === undefined);
+  const due =
+    stored === null
+      ? record !== null || input.baselineUnknown || domain.state === 'starting'
+      : stored.instance !== instance || missing;
   if (!writing && !due) return null;
   const settings = { ...record?.settings };
   for (const { setting, actual } of states) {
