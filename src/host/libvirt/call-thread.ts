@@ -6,10 +6,10 @@ import type { CallReply, CallRequest, CallWorkerData } from './protocol.js';
 /** Enough for the XML of one guest and a list of thousands. */
 const HEAP_MIB_MAX = 96;
 
-export function startCallThread(uri: string, name: string): CallThread {
+export function startCallThread(data: CallWorkerData, name: string): CallThread {
   const worker = new Worker(new URL('./call-worker.js', import.meta.url), {
     name,
-    workerData: { uri } satisfies CallWorkerData,
+    workerData: data,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
   });
   let stopping = false;

@@ -10,7 +10,7 @@ import type { LibvirtOutcome } from './client.js';
 import { closeConnection, openConnection } from './connection.js';
 import type { Call, CallReply, CallRequest, CallValue, CallWorkerData } from './protocol.js';
 
-const { uri } = workerData as CallWorkerData;
+const { uri, keepaliveSeconds } = workerData as CallWorkerData;
 let libvirt: LibvirtLibrary | null = null;
 let connection: Connection | null = null;
 
@@ -25,18 +25,23 @@ parentPort?.on('message', (request: CallRequest) => {
 
 function answer(call: Call): LibvirtOutcome<CallValue> {
   try {
-    const open = connect();
-    if (typeof open === 'string') return { ok: false, failure: 'disconnected', message: open };
-    const outcome = make(open, call);
-    if (!outcome.ok && outcome.failure === 'disconnected') disconnect();
-    return outcome;
+    const kept = connection !== null;
+    const outcome = attempt(call);
+    // A kept connection may have died unnoticed, as when libvirtd was restarted: the others are not to suffer for it.
+    // Every call may be made twice.
+    return kept && !outcome.ok && outcome.failure === 'disconnected' ? attempt(call) : outcome;
   } catch (error) {
-    return {
-      ok: false,
-      failure: 'refused',
-      message: `libvirt worker: ${error instanceof Error ? error.message : error}`,
-    };
+    const message = `libvirt worker: ${error instanceof Error ? error.message : error}`;
+    return { ok: false, failure: 'refused', message };
   }
+}
+
+function attempt(call: Call): LibvirtOutcome<CallValue> {
+  const open = connect();
+  if (typeof open === 'string') return { ok: false, failure: 'disconnected', message: open };
+  const outcome = make(open, call);
+  if (!outcome.ok && outcome.failure === 'disconnected') disconnect();
+  return outcome;
 }
 
 function make(open: Connection, call: Call): LibvirtOutcome<CallValue> {
@@ -61,7 +66,7 @@ function connect(): Connection | string {
     if (!bound.ok) return bound.reason;
     libvirt = bound.libvirt;
   }
-  const opened = openConnection(libvirt, uri);
+  const opened = openConnection(libvirt, uri, keepaliveSeconds);
   if (typeof opened !== 'string') connection = opened;
   return opened;
 }

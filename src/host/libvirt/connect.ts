@@ -17,7 +17,7 @@ import type {
 } from './client.js';
 import { reviveFacts } from './domain-xml.js';
 import { type EventThread, startEventThread } from './event-thread.js';
-import type { Call, EventMessage, FactsReading } from './protocol.js';
+import type { Call, CallWorkerData, EventMessage, FactsReading } from './protocol.js';
 
 export interface LibvirtOptions {
   /** libvirt connection URI, `qemu:///system`; null: no libvirt at all (bare QEMU only). */
@@ -28,12 +28,15 @@ export interface LibvirtOptions {
   readonly bulkDeadlineMs?: number;
   /** Threads for calls about single guests; default 2, so that one slow guest stalls nobody. */
   readonly callWorkers?: number;
+  /** Between keepalive messages; a libvirtd that leaves three unanswered is taken for dead. Default 5 s. */
+  readonly keepaliveSeconds?: number;
   readonly log: Log;
 }
 
 const DEADLINE_MS = 5000;
 const BULK_DEADLINE_MS = 10_000;
 const CALL_WORKERS = 2;
+const KEEPALIVE_SECONDS = 5;
 /** Stuck threads that are replaced, at one time. Beyond, calls are refused rather than threads piled up. */
 const ABANDONED_MAX = 4;
 /** Of the 2 s that stop() may take. */
@@ -47,6 +50,7 @@ export function connectLibvirt(options: LibvirtOptions): LibvirtClient {
 
 class WorkerLibvirtClient implements LibvirtClient {
   readonly #uri: string;
+  readonly #worker: CallWorkerData;
   readonly #log: Log;
   readonly #deadlineMs: number;
   readonly #bulk: CallPool;
@@ -64,11 +68,12 @@ class WorkerLibvirtClient implements LibvirtClient {
 
   constructor(options: LibvirtOptions, uri: string) {
     this.#uri = uri;
+    this.#worker = { uri, keepaliveSeconds: options.keepaliveSeconds ?? KEEPALIVE_SECONDS };
     this.#log = options.log;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     const now = () => performance.now();
     this.#bulk = new CallPool({
-      startThread: () => startCallThread(uri, 'libvirt-bulk'),
+      startThread: () => startCallThread(this.#worker, 'libvirt-bulk'),
       size: 1,
       deadlineMs: options.bulkDeadlineMs ?? BULK_DEADLINE_MS,
       // A list that hangs is libvirtd's own trouble; another thread would hang too.
@@ -79,32 +84,36 @@ class WorkerLibvirtClient implements LibvirtClient {
       now,
     });
     this.#guests = new CallPool({
-      startThread: () => startCallThread(uri, 'libvirt-call'),
+      startThread: () => startCallThread(this.#worker, 'libvirt-call'),
       size: options.callWorkers ?? CALL_WORKERS,
       deadlineMs: this.#deadlineMs,
       abandonedMax: ABANDONED_MAX,
       onAbandoned: (uuid, call) =>
         this.#log.warn('libvirt.quarantine', { uuid, call: call.op }, 'a call about this guest does not come back'),
       onRecovered: (uuid, afterMs) => {
-        this.#log.info('libvirt.recovered', { uuid, afterMs: Math.round(afterMs) }, 'the guest answers again');
+        this.#log.info(
+          'libvirt.recovered',
+          { uuid, afterMs: Math.round(afterMs) },
+          'the call that did not come back has come back',
+        );
         this.#emit({ kind: 'recovered', uuid });
       },
       now,
     });
   }
 
-  start(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      // A stopped libvirtd never answers the attempt; it goes on in the background.
+  async start(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    this.#events = startEventThread(this.#worker, (message) => this.#onMessage(message));
+    signal.addEventListener('abort', () => void this.stop(), { once: true });
+    await new Promise<void>((resolve) => {
+      // A stopped libvirtd never answers the attempt, which then goes on in the background.
       const timer = setTimeout(() => this.#firstAttempt?.(), this.#deadlineMs);
       this.#firstAttempt = () => {
         clearTimeout(timer);
         this.#firstAttempt = null;
         resolve();
       };
-      if (signal.aborted) return this.#firstAttempt();
-      signal.addEventListener('abort', () => void this.stop(), { once: true });
-      this.#events = startEventThread(this.#uri, (message) => this.#onMessage(message));
     });
   }
 
@@ -188,6 +197,7 @@ class WorkerLibvirtClient implements LibvirtClient {
   }
 
   #onMessage(message: EventMessage): void {
+    if (this.#events === null) return;
     switch (message.kind) {
       case 'connected':
         this.#connected = true;
@@ -217,7 +227,14 @@ class WorkerLibvirtClient implements LibvirtClient {
   }
 
   #emit(event: LibvirtEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A defect in a listener must not cost the others the event.
+        this.#log.error('libvirt.listener', { error, kind: event.kind }, 'a listener failed');
+      }
+    }
   }
 }
 

@@ -5,20 +5,21 @@
 import type { LibvirtLibrary } from './bindings.js';
 import type { Connection } from './calls.js';
 
-/**
- * A daemon that answers nothing for 5 s × 3 is taken for dead, as virConnectSetKeepAlive counts. A call that is waiting
- * then ends with an error. A guest that hangs does not count: libvirtd itself still answers.
- */
-const KEEPALIVE_INTERVAL_SECONDS = 5;
+/** Unanswered keepalive messages after which a daemon is taken for dead. */
 const KEEPALIVE_COUNT = 3;
 
-/** Blocks until libvirtd answers: with a stopped one, until it goes on or is killed. */
-export function openConnection(libvirt: LibvirtLibrary, uri: string): Connection | string {
+/**
+ * Blocks until libvirtd answers: with a stopped one, until it goes on or is killed.
+ * @param keepaliveSeconds between keepalive messages. A daemon that leaves three unanswered is taken for dead by
+ *   the event loop. A call already waiting for it goes on waiting (seen with libvirt 9.0, whose waiting loop has no timeout),
+ *   until the daemon goes on or is killed: the deadlines of the main thread are what counts.
+ */
+export function openConnection(libvirt: LibvirtLibrary, uri: string, keepaliveSeconds: number): Connection | string {
   libvirt.virResetLastError();
   const handle = libvirt.virConnectOpen(uri);
   if (handle === null) return libvirt.virGetLastErrorMessage() ?? `cannot connect to ${uri}`;
   // Drivers inside this process (test:///) have no keepalive: not an error.
-  libvirt.virConnectSetKeepAlive(handle, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT);
+  libvirt.virConnectSetKeepAlive(handle, keepaliveSeconds, KEEPALIVE_COUNT);
   return { libvirt, handle };
 }
 

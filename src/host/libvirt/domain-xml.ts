@@ -58,6 +58,23 @@ interface Node {
 const MARK = '~';
 const TEXT = '#text';
 
+/** XML's five entities and character references; what a document type declares is never expanded. */
+const ENTITY_DECODER = {
+  decode: (value: string) => value.replace(/&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([\da-fA-F]{1,6}));/g, decodeEntity),
+  setExternalEntities: () => {},
+  addInputEntities: () => {},
+  reset: () => {},
+  setXmlVersion: () => {},
+};
+
+const NAMED_ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+function decodeEntity(whole: string, name?: string, decimal?: string, hex?: string): string {
+  if (name !== undefined) return NAMED_ENTITIES[name] ?? whole;
+  const code = decimal === undefined ? Number.parseInt(hex ?? '', 16) : Number(decimal);
+  return code <= 0x10_ffff ? String.fromCodePoint(code) : whole;
+}
+
 const PARSER_OPTIONS = {
   preserveOrder: true,
   ignoreAttributes: false,
@@ -66,14 +83,17 @@ const PARSER_OPTIONS = {
   parseAttributeValue: false,
   trimValues: false,
   textNodeName: TEXT,
-  // XML's five entities and character references are always decoded; this is about entities that a DOCTYPE declares.
-  processEntities: { enabled: true, maxEntityCount: 0, maxExpandedLength: XML_LENGTH_MAX, maxTotalExpansions: 100_000 },
-  htmlEntities: false,
+  entityDecoder: ENTITY_DECODER,
   ignoreDeclaration: true,
   ignorePiTags: true,
-  transformTagName: (name: string) => MARK + name,
-  transformAttributeName: (name: string) => MARK + name,
+  transformTagName: marked,
+  transformAttributeName: marked,
 };
+
+/** The parser asks twice for an empty element. */
+function marked(name: string): string {
+  return name.startsWith(MARK) ? name : MARK + name;
+}
 
 /**
  * @throws Error with a message for people when the text is too large, not well-formed or not a domain.
@@ -108,8 +128,7 @@ function parseMetadata(raw: string): Pick<DomainXml, 'metadata' | 'metadataProbl
   }
   let children: readonly Node[];
   try {
-    // +2: the wrapper, and the parser counts from 1.
-    const parser = new XMLParser({ ...PARSER_OPTIONS, maxNestedTags: METADATA_DEPTH_MAX + 2 });
+    const parser = new XMLParser({ ...PARSER_OPTIONS, maxNestedTags: METADATA_DEPTH_MAX });
     const wrapper = nodes(parser.parse(`<metadata>${raw}</metadata>`))[0];
     children = wrapper === undefined ? [] : elements(wrapper);
   } catch (error) {

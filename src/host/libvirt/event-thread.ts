@@ -3,7 +3,7 @@
  * ever end by itself.
  */
 import { Worker } from 'node:worker_threads';
-import { type EventMessage, type EventWorkerData, FLAG } from './protocol.js';
+import { type CallWorkerData, type EventMessage, type EventWorkerData, FLAG } from './protocol.js';
 
 /** After a crash of the thread, which is a defect: not to make it a busy loop. */
 const RESTART_MS = 5000;
@@ -16,20 +16,26 @@ export interface EventThread {
   unref(): void;
 }
 
-export function startEventThread(uri: string, listener: (message: EventMessage) => void): EventThread {
+/** libvirt's event loop is global to the process, and its callbacks must run on the thread that registered them. */
+let running = false;
+
+/** @throws Error when another event thread of this process has not ended yet */
+export function startEventThread(data: CallWorkerData, listener: (message: EventMessage) => void): EventThread {
   const flags = new SharedArrayBuffer(FLAG.cells * Int32Array.BYTES_PER_ELEMENT);
   const flag = new Int32Array(flags);
   let worker: Worker;
   let ended: Promise<void>;
   let restart: NodeJS.Timeout | null = null;
   let stopping = false;
+  if (running) throw new Error('one libvirt client at a time in one process');
+  running = true;
   start();
 
   function start(): void {
     restart = null;
     worker = new Worker(new URL('./event-worker.js', import.meta.url), {
       name: 'libvirt-events',
-      workerData: { uri, flags } satisfies EventWorkerData,
+      workerData: { ...data, flags } satisfies EventWorkerData,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
     });
     let problem = 'the event worker ended by itself';
@@ -39,7 +45,10 @@ export function startEventThread(uri: string, listener: (message: EventMessage) 
     });
     ended = new Promise((resolve) => worker.once('exit', () => resolve()));
     void ended.then(() => {
-      if (stopping) return;
+      if (stopping) {
+        running = false;
+        return;
+      }
       listener({ kind: 'disconnected', reason: `libvirt event worker: ${problem}`, retryInMs: RESTART_MS });
       restart = setTimeout(start, RESTART_MS);
     });
@@ -48,7 +57,10 @@ export function startEventThread(uri: string, listener: (message: EventMessage) 
   return {
     stop() {
       stopping = true;
-      if (restart !== null) clearTimeout(restart);
+      if (restart !== null) {
+        clearTimeout(restart);
+        running = false;
+      }
       Atomics.store(flag, FLAG.stop, 1);
       Atomics.notify(flag, FLAG.stop);
       return ended;

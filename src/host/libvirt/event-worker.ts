@@ -17,7 +17,7 @@ import { type EventMessage, type EventWorkerData, FLAG } from './protocol.js';
 /** How often the loop looks at the stop flag. */
 const STOP_CHECK_MS = 250;
 
-const { uri, flags } = workerData as EventWorkerData;
+const { uri, keepaliveSeconds, flags } = workerData as EventWorkerData;
 const flag = new Int32Array(flags);
 
 run();
@@ -51,9 +51,14 @@ function bindUntilStopped(backoff: Backoff): c.LibvirtLibrary | null {
 }
 
 function serveOneConnection(libvirt: c.LibvirtLibrary, callbacks: EventCallbacks, backoff: Backoff): void {
-  const connection = openConnection(libvirt, uri);
+  const connection = openConnection(libvirt, uri, keepaliveSeconds);
   if (typeof connection === 'string') {
     retryLater(connection, backoff);
+    return;
+  }
+  // After a stop no callback may be registered any more: another thread may be running the loop by now.
+  if (stopping()) {
+    closeConnection(connection);
     return;
   }
   let closed: string | null = null;

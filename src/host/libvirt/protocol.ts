@@ -33,6 +33,7 @@ export interface CallReply {
 
 export interface CallWorkerData {
   readonly uri: string;
+  readonly keepaliveSeconds: number;
 }
 
 /** From the event worker. */
@@ -44,6 +45,7 @@ export type EventMessage =
 
 export interface EventWorkerData {
   readonly uri: string;
+  readonly keepaliveSeconds: number;
   /** Int32 cells, see FLAG. */
   readonly flags: SharedArrayBuffer;
 }
