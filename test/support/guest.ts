@@ -93,10 +93,13 @@ export class Guest {
   /** Kills QEMU and waits until libvirt has noticed; a persistent guest is undefined too. No error if it is gone. */
   async destroy(): Promise<void> {
     const pid = readPid(this.#libvirt, this.name);
-    if (pid !== null) {
-      await this.virsh(['destroy', this.uuid]);
-      await waitUntil(`guest ${this.name} to be gone`, () => !existsSync(`/proc/${pid}`), { seconds: 20 });
-    }
+    // Ten times faster than `virsh destroy`, which asks QEMU nicely first.
+    if (pid !== null) process.kill(pid, 'SIGKILL');
+    await waitUntil(
+      `libvirt to see guest ${this.name} end`,
+      async () => pid === null || !/^\d+$/.test((await this.virsh(['domid', this.uuid])).stdout.trim()),
+      { seconds: 20, everyMs: 50 },
+    );
     if (this.#persistent) await this.virsh(['undefine', this.uuid]);
     for (const path of [this.#imagePath, this.#xmlPath]) rmSync(path, { force: true });
   }
