@@ -3,8 +3,12 @@
  * by edit distance, or nothing when none is near enough to be worth saying.
  */
 
+const WORD_LENGTH_MAX = 64;
+
 /** Null when even the nearest differs in more than a third of its letters. */
 export function nearest(word: string, known: Iterable<string>): string | null {
+  // The comparison costs the product of the lengths, and nobody mistypes a key of that length.
+  if (word.length > WORD_LENGTH_MAX) return null;
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

@@ -1,0 +1,37 @@
+/** `virtslad resume [DOMAIN|--all]`: ends hold and release. */
+import { printable } from '../printable.js';
+import { withWriter } from './access.js';
+import { print } from './print.js';
+import { renderApply } from './render/apply.js';
+import { ALL, exitOf, targetOf } from './target.js';
+import { EXIT_DONE, EXIT_ERROR, type Verb } from './verb.js';
+
+export const resume: Verb = {
+  name: 'resume',
+  summary: 'Manage a held or released guest again',
+  about: ['Ends `virtslad hold` and `virtslad release` and brings the guest to what its class asks at once.'],
+  argument: { name: 'DOMAIN', summary: 'Name or uuid of a guest', least: 0, most: 1 },
+  flags: [ALL],
+  configured: true,
+  reads: true,
+  finishes: true,
+  examples: [
+    ['virtslad resume db-1', 'one guest'],
+    ['virtslad resume --all', 'every guest, and the release of all'],
+  ],
+  exits: [
+    [EXIT_DONE, 'done'],
+    [EXIT_ERROR, 'error; the guest is managed again, and what could not be written is listed'],
+  ],
+  async run(context) {
+    const target = targetOf(context, 'resume');
+    return withWriter(context, async (writer) => {
+      const report = await writer.resume(target);
+      print(context, report, () => {
+        const who = 'all' in target ? 'Every guest' : printable(target.domain);
+        return `${renderApply(report, context.reader)}${who} is managed again.\n`;
+      });
+      return exitOf(report);
+    });
+  },
+};

@@ -1,0 +1,67 @@
+/**
+ * The parts of the program that verbs call on, as functions that load them when first used: `virtslad help` must not
+ * load libvirt, and a verb's test gives its own.
+ */
+import type { Config } from '../config/types.js';
+import type { LocalSession } from '../daemon.js';
+import type { Log, LogFormat, LogLevel, ProcessLog } from '../log.js';
+import type { LoadResult } from '../policy/loader.js';
+import type { ApplyReport, Target } from '../reconcile/types.js';
+import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
+
+type Awaitable<T> = T | Promise<T>;
+
+/** The running daemon's commands through its socket. */
+export interface DaemonClient {
+  snapshot(): Awaitable<Snapshot>;
+  apply(options: { readonly acknowledge: string | null }): Promise<ApplyReport>;
+  release(target: Target): Promise<ApplyReport>;
+  hold(target: { readonly domain: string }, forSeconds: number | null): Promise<DomainSnapshot>;
+  resume(target: Target): Promise<ApplyReport>;
+}
+
+export interface Services {
+  runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<number>;
+  openLocal(config: Config, log: Log, options: { readonly write: boolean }): Promise<LocalSession>;
+  /** Null when nobody listens there. */
+  connectSocket(path: string): Promise<DaemonClient | null>;
+  loadPolicyDirectory(directory: string): Promise<LoadResult>;
+  /** Files and directories, as one set. */
+  loadPolicyPaths(paths: readonly string[]): Promise<LoadResult>;
+  policyJsonSchema(): Promise<unknown>;
+  createLog(options: { readonly level: LogLevel; readonly format: LogFormat }): Promise<ProcessLog>;
+}
+
+export function createServices(environment: Readonly<Record<string, string | undefined>>): Services {
+  return {
+    async runDaemon(config, log, signal) {
+      const { runDaemon } = await import('../daemon.js');
+      return runDaemon(config, log, signal);
+    },
+    async openLocal(config, log, options) {
+      const { openLocal } = await import('../daemon.js');
+      return openLocal(config, log, options);
+    },
+    async connectSocket(path) {
+      const { connectSocket } = await import('../http/client.js');
+      return connectSocket(path);
+    },
+    async loadPolicyDirectory(directory) {
+      const { loadPolicyDirectory } = await import('../policy/loader.js');
+      return loadPolicyDirectory(directory);
+    },
+    async loadPolicyPaths(paths) {
+      const { loadPolicyPaths } = await import('../policy/loader.js');
+      return loadPolicyPaths(paths);
+    },
+    async policyJsonSchema() {
+      const { policyJsonSchema } = await import('../policy/json-schema.js');
+      return policyJsonSchema();
+    },
+    async createLog(options) {
+      const { createLog } = await import('../log.js');
+      // systemd sets JOURNAL_STREAM for services whose stderr is the journal (systemd.exec(5)).
+      return createLog({ ...options, journald: environment.JOURNAL_STREAM !== undefined });
+    },
+  };
+}
