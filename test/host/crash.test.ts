@@ -39,6 +39,8 @@ test(`killed at ${KILLS} random moments and restarted, it converges and loses no
   for (let round = 0; round < KILLS; round += 1) {
     daemon.writePolicy(FILE, round % 2 === 0 ? policy(60, 300) : policy(30, 30));
     await daemon.start({ ready: false });
+    // One guest starts while the daemon does, and lives through the rest.
+    const starting = round === KILLS / 2 ? lab.startGuest({ name: 'late', burn: false, cputuneXml: CPUTUNE }) : null;
     const moment = Math.random() * LATEST_KILL_SECONDS;
     await sleep(moment);
     moments.push(moment);
