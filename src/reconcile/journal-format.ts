@@ -1,5 +1,5 @@
 /**
- * The journal's text: a header line, then one line a record with a checksum in front. A damaged line loses that line,
+ * The journal's text: a header line with the number of records, then one line a record with a checksum in front. A damaged line loses that line,
  * never the file. Pure.
  */
 import { createHash } from 'node:crypto';
@@ -24,12 +24,11 @@ export interface JournaledSetting {
 const HEADER = 'virtslad-journal 1';
 
 export function formatJournal(records: Iterable<JournalRecord>): string {
-  const lines = [HEADER];
-  for (const record of records) {
+  const lines = [...records].map((record) => {
     const text = JSON.stringify(record);
-    lines.push(`${checksum(text)} ${text}`);
-  }
-  return `${lines.join('\n')}\n`;
+    return `${checksum(text)} ${text}`;
+  });
+  return `${[`${HEADER} ${lines.length}`, ...lines].join('\n')}\n`;
 }
 
 export interface ParsedJournal {
@@ -46,7 +45,7 @@ export function parseJournal(text: string): ParsedJournal {
   // The file is written whole and ends with a newline: anything behind the last one is a torn record.
   if (last !== '') damagedLines.push(lines.length + 1);
   lines.forEach((line, index) => {
-    if (index === 0 && line === HEADER) return;
+    if (index === 0 && line === `${HEADER} ${lines.length - 1}`) return;
     const record = index === 0 ? null : parseLine(line);
     if (record === null) damagedLines.push(index + 1);
     else records.push(record);

@@ -46,10 +46,7 @@ describe('refused', () => {
       '\nweb:\n  listen-adress: x\n',
       /^virtslad\.yaml:3:3: unknown key web\.listen-adress .*did you mean web\.listen-address\?$/,
     ],
-    [
-      'web: { tls: yes }',
-      :1:8: unknown key web\.tls .*known keys: web\.listen-address$/,
-    ],
+    ['web: { tls: yes }', /:1:8: unknown key web\.tls .*known keys: web\.listen-address$/],
     [
       'web.listen-address: ":1"',
       /:1:1: the key web\.listen-address is written with a dot .*write web: \{ listen-address: … \}$/,

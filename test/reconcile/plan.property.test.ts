@@ -36,7 +36,7 @@ test('the plan of a plan’s result is empty', () => {
         }
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
 
@@ -76,7 +76,7 @@ test('apply, whatever happens to the guest, then release is the identity', () =>
       assert.equal(model.journal.size, 0);
       assert.equal(model.originalsXml, null);
     }),
-    { numRuns: 1500 },
+    { numRuns: 400 },
   );
 });
 

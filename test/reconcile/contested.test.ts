@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Contention } from '../../src/reconcile/contested.js';
+
+test('an adversary who rewrites every 100 ms for 10 minutes gets at most 20 answers, and an alarm within a minute', () => {
+  const contention = new Contention();
+  let repairs = 0;
+  let alarmAt: number | null = null;
+  for (let nowMs = 0; nowMs < 600_000; nowMs += 100) {
+    if (!contention.mayWrite('u', 'k', nowMs)) continue;
+    repairs++;
+    if (contention.repaired('u', 'k', nowMs)) alarmAt ??= nowMs;
+  }
+  assert.ok(repairs >= 5 && repairs <= 20, `${repairs} repairs`);
+  assert.ok(alarmAt !== null && alarmAt <= 60_000, `alarm at ${alarmAt}`);
+  assert.equal(contention.isContested('u', 'k', 600_000), true);
+});
+
+test('four repairs in ten minutes are no contest, and a knob that holds for long is free again', () => {
+  const contention = new Contention();
+  for (const atMs of [0, 1000, 2000, 3000]) assert.equal(contention.repaired('u', 'k', atMs), false);
+  assert.equal(contention.mayWrite('u', 'k', 3001), true);
+  assert.equal(contention.repaired('u', 'k', 700_000), false, 'the old repairs are out of the window');
+  for (const atMs of [701_000, 702_000, 703_000, 704_000]) contention.repaired('u', 'k', atMs);
+  assert.equal(contention.isContested('u', 'k', 704_001), true);
+  assert.equal(contention.isContested('u', 'k', 704_000 + 600_001), false);
+  assert.equal(contention.mayWrite('u', 'k', 704_000 + 600_001), true);
+});
+
+test('failures are tried again ever more seldom, one knob apart from another', () => {
+  const contention = new Contention();
+  const waits: number[] = [];
+  let nowMs = 0;
+  for (let attempt = 0; attempt < 4; attempt++) {
+    contention.failed('u', 'k', nowMs);
+    let until = nowMs;
+    while (!contention.mayWrite('u', 'k', until)) until += 1000;
+    waits.push(until - nowMs);
+    nowMs = until;
+  }
+  assert.deepEqual(waits, [5000, 10_000, 20_000, 40_000]);
+  assert.equal(contention.mayWrite('u', 'other', 0), true);
+  contention.applied('u', 'k');
+  contention.failed('u', 'k', nowMs);
+  assert.equal(contention.mayWrite('u', 'k', nowMs + 5000), true);
+});
