@@ -156,7 +156,7 @@ function compliance(domain: DomainSnapshot, snapshot: Snapshot): Markup {
 }
 
 function foot(snapshot: Snapshot): Markup {
-  return html`<footer><span>As of <time datetime="${new Date(snapshot.atMs).toISOString()}">${time(snapshot.atMs)}</time>, a new picture every ${snapshot.cycleSeconds} s</span>
+  return html`<footer><span>As of <time datetime="${new Date(snapshot.atMs).toISOString()}">${time(snapshot.atMs)}</time></span>
 <a href="/?follow">follow</a>
 <a href="/metrics">/metrics</a><a href="/api/v1/status">/api/v1/status</a><a href="/api/v1/domains">/api/v1/domains</a><a href="/api/v1/policy">/api/v1/policy</a></footer>`;
 }

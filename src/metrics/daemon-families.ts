@@ -81,11 +81,6 @@ const DAEMON: readonly DaemonFamily[] = [
     (s) => s.lacks.length,
   ),
   gauge(
-    'virtsla_cycle_seconds',
-    'Time from the start of one reconcile cycle to the next, as configured',
-    (s) => s.cycleSeconds,
-  ),
-  gauge(
     'virtsla_event_loop_lag_seconds',
     'Longest delay of the event loop in the last cycle',
     (s) => s.eventLoopLagSeconds,

@@ -146,16 +146,19 @@ function desiredAndActual(control: Control): readonly DomainFamily[] {
       const found = domain.controls.find(({ id }) => id === control.id);
       return found === undefined ? null : of(found);
     });
-  return [
-    family('desired', 'as the policy asks', (found) => amount(found.desired, found.desiredAmount)),
-    family('actual', 'as the kernel says', (found) => amount(found.actual, found.actualAmount)),
-  ];
+  return [family('desired', 'as the policy asks', desiredAmount), family('actual', 'as the kernel says', actualAmount)];
 }
 
-/** No words: unknown or not asked for. Words without an amount: no limit, which is +Inf and so comparable. */
-function amount(words: string | null, value: number | null): number | null {
-  if (words === null) return null;
-  return value ?? Number.POSITIVE_INFINITY;
+/** No limit is +Inf, and so can be compared. What cannot be had is not desired: no series. */
+function desiredAmount({ status, desired, desiredAmount }: ControlSnapshot): number | null {
+  if (status === 'unsupported' || status === 'refused' || desired === null) return null;
+  return desiredAmount ?? Number.POSITIVE_INFINITY;
+}
+
+/** A value of which a part cannot be read is unknown: no series. */
+function actualAmount({ settings, actualAmount }: ControlSnapshot): number | null {
+  if (settings.length === 0 || settings.some(({ actual }) => actual === null)) return null;
+  return actualAmount ?? Number.POSITIVE_INFINITY;
 }
 
 const UNITS = ['bytes_per_second', 'bytes', 'seconds', 'ratio', 'cores', 'iops'];

@@ -75,6 +75,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       rendering = null;
     },
     update(next) {
+      if (next === snapshot) return;
       snapshot = next;
       rendering = null;
     },

@@ -49,7 +49,7 @@ function reasonOf(control: ControlSnapshot, domain: DomainSnapshot, snapshot: Sn
       return snapshot.mode === 'observe' ? 'observe' : 'pending';
     case 'hands-off':
       // A guest left alone with the right values is in order.
-      if (control.desired === control.actual) return null;
+      if (control.settings.every(({ desired, actual }) => desired === actual)) return null;
       return domain.handsOff?.kind ?? 'released';
     default:
       return control.status;

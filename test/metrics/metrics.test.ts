@@ -10,7 +10,8 @@ import type { FamilyHead } from '../../src/metrics/family.js';
 import { createMetrics, type MetricsOptions } from '../../src/metrics/metrics.js';
 import { OWN_FAMILIES, RECONCILE_DURATION } from '../../src/metrics/own-families.js';
 import { renderMetricsReference } from '../../src/metrics/reference.js';
-import { fixtureDomain, fixtureSnapshot } from '../fixtures/snapshot.js';
+import type { SettingSnapshot } from '../../src/snapshot/types.js';
+import { fixtureDomain, fixtureLimit, fixtureSnapshot } from '../fixtures/snapshot.js';
 import { FIXTURE_CONTROLS, FIXTURE_FIGURES } from './fixture-metrics.js';
 
 const OPTIONS: MetricsOptions = {
@@ -86,6 +87,17 @@ test('desired and actual values come from the registry, no limit is +Inf, unknow
   assert.equal(value('virtsla_cpu_limit_actual_cores', 'batch-2'), '+Inf');
   assert.equal(value('virtsla_cpu_weight_desired', 'db-1'), '200');
   assert.equal(value('virtsla_cpu_limit_desired_cores', 'legacy'), undefined);
+  const unread = fixtureDomain(1, {
+    controls: [fixtureLimit(1, 2, 20_000, null, { actual: 'unreadable', settings: [] })],
+  });
+  const [part] = fixtureLimit(1, 1, 20_000, null).settings;
+  const half = fixtureDomain(2, {
+    controls: [fixtureLimit(2, 1, 20_000, null, { settings: [{ ...(part as SettingSnapshot), actual: null }] })],
+  });
+  assert.doesNotMatch(
+    await page({}, fixtureSnapshot({ domains: [unread, half] })),
+    /^virtsla_cpu_limit_actual_cores\{/m,
+  );
 });
 
 test('why a guest is not compliant is a code from the list', async () => {
@@ -168,10 +180,13 @@ test('a snapshot is rendered once, and what the cap drops is counted', async () 
       return FIXTURE_FIGURES;
     },
   });
-  metrics.update(fixtureSnapshot());
+  const snapshot = fixtureSnapshot();
+  metrics.update(snapshot);
   const [first, second] = await Promise.all([metrics.render(), metrics.render()]);
   assert.equal(first, second);
   assert.equal(await metrics.render(), first);
+  metrics.update(snapshot);
+  assert.equal(await metrics.render(), first, 'the same snapshot again');
   assert.equal(figures, 1);
   const dropped = (text: Buffer): number =>
     Number(text.toString().match(/^virtsla_domain_series_dropped_total (\d+)$/m)?.[1]);
