@@ -1,0 +1,119 @@
+/** The client against a libvirtd that is not there, goes away, comes back, and stops answering. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import type { LibvirtClient, LibvirtEvent, LibvirtOutcome } from '../../src/host/libvirt/client.js';
+import { connectLibvirt } from '../../src/host/libvirt/connect.js';
+import { keepingLog } from './keeping-log.js';
+import { libvirtdMissing, type PrivateLibvirtd, privateLibvirtd } from './private-libvirtd.js';
+
+describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => {
+  let libvirtd: PrivateLibvirtd;
+  let client: LibvirtClient;
+  let events: string[];
+
+  before(() => {
+    libvirtd = privateLibvirtd();
+  });
+  after(() => libvirtd?.remove());
+  beforeEach(() => {
+    events = [];
+    client = connectLibvirt({
+      uri: libvirtd.uri,
+      log: keepingLog(),
+      deadlineMs: 600,
+      bulkDeadlineMs: 900,
+      keepaliveSeconds: 1,
+    });
+    client.onEvent((event: LibvirtEvent) => events.push(event.kind));
+  });
+  afterEach(async () => {
+    await libvirtd.signal('SIGCONT');
+    await client.stop();
+    await libvirtd.signal('SIGKILL');
+  });
+
+  it('waits for one that is not there yet', async () => {
+    await client.start(new AbortController().signal);
+    assert.equal(client.status().connected, false);
+    assert.match(client.status().lastError ?? '', /No such file|Connection refused/);
+    assert.equal(kind(await client.list()), 'disconnected');
+    await libvirtd.start();
+    await until(() => client.status().connected);
+    assert.equal(kind(await client.list()), 'ok');
+    assert.deepEqual(events, ['connected']);
+  });
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    it(`comes back after ${signal} and a restart, every thread of it`, async () => {
+      await libvirtd.start();
+      await client.start(new AbortController().signal);
+      const uuid = await testDomain();
+      assert.equal(kind(await client.facts(uuid)), 'ok');
+      await libvirtd.signal(signal);
+      await until(() => !client.status().connected);
+      assert.equal(kind(await client.facts(uuid)), 'disconnected');
+      await libvirtd.start();
+      await until(() => client.status().connected);
+      // At once: the call workers' own connections are dead and they have to find out.
+      assert.deepEqual((await Promise.all([client.list(), client.facts(uuid), client.facts('x')])).map(kind), [
+        'ok',
+        'ok',
+        'refused',
+      ]);
+      assert.equal((await client.setOriginals(uuid, 1, '<originals/>')).ok, true);
+      await until(() => events.length === 4);
+      assert.deepEqual(events, ['connected', 'disconnected', 'connected', 'metadata'], 'events are registered again');
+      assert.equal(client.status().reconnects, 1);
+    });
+  }
+
+  it('says so when one stops answering, and goes on when it answers again', async () => {
+    await libvirtd.start();
+    await client.start(new AbortController().signal);
+    const uuid = await testDomain();
+    await client.facts(uuid);
+    await libvirtd.signal('SIGSTOP');
+    assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['timeout', 'timeout']);
+    assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['timeout', 'quarantined']);
+    await until(() => !client.status().connected);
+    assert.match(client.status().lastError ?? '', /keepalive/);
+    assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), [
+      'disconnected',
+      'disconnected',
+    ]);
+    await libvirtd.signal('SIGCONT');
+    await until(() => client.status().connected && client.status().abandonedWorkers === 0);
+    assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['ok', 'ok']);
+    assert.ok(events.includes('recovered'));
+  });
+
+  it('starts, and stops, while one accepts no connection', async () => {
+    await libvirtd.start();
+    await libvirtd.signal('SIGSTOP');
+    const beganMs = performance.now();
+    await client.start(new AbortController().signal);
+    assert.ok(performance.now() - beganMs < 2000, 'the attempt goes on in the background');
+    assert.equal(client.status().connected, false);
+    const stoppingMs = performance.now();
+    await client.stop();
+    assert.ok(performance.now() - stoppingMs < 2000);
+  });
+
+  async function testDomain(): Promise<string> {
+    const list = await client.list();
+    assert.ok(list.ok);
+    return list.value[0]?.uuid ?? assert.fail('the test driver has no domain');
+  }
+});
+
+function kind(outcome: LibvirtOutcome<unknown>): string {
+  return outcome.ok ? 'ok' : outcome.failure;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail('it did not happen within 20 s');
+}
