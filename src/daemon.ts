@@ -29,6 +29,8 @@ export interface LocalSession {
   close(): Promise<void>;
 }
 
+type Closer = () => void | Promise<void>;
+
 /** SIGTERM must end the daemon within 5 s: what is still open then is left. */
 const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
@@ -53,10 +55,10 @@ export async function runDaemon(config: Config, log: Log, signal: AbortSignal): 
     },
   });
   log.info('daemon.start', { version, mode: config.mode, policyDir: config.policyDir, stateDir: config.stateDir });
-  const stopMeasuring = measureEventLoop(core);
+  const closers: Closer[] = [measureEventLoop(core)];
   try {
     await loadState(core, config, log);
-    await serve(core, metrics, config, log, signal);
+    closers.push(...(await serve(core, metrics, config, log, signal)));
     await begin(core, config, log, signal);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -64,8 +66,7 @@ export async function runDaemon(config: Config, log: Log, signal: AbortSignal): 
     });
     return 0;
   } finally {
-    stopMeasuring();
-    await end(core, lock, log);
+    await end(core, lock, log, closers);
   }
 }
 
@@ -117,7 +118,13 @@ async function loadState(core: Core, config: Config, log: Log, readOnly = false)
 }
 
 /** The web server and the socket come first: they say what the rest still lacks. */
-async function serve(core: Core, metrics: Metrics, config: Config, log: Log, signal: AbortSignal): Promise<void> {
+async function serve(
+  core: Core,
+  metrics: Metrics,
+  config: Config,
+  log: Log,
+  signal: AbortSignal,
+): Promise<readonly Closer[]> {
   const snapshot = () => core.snapshots.current();
   const render = () => {
     metrics.update(snapshot());
@@ -136,10 +143,13 @@ async function serve(core: Core, metrics: Metrics, config: Config, log: Log, sig
     }
   };
   await listen();
-  await createControlSocket({ path: join(config.runDir, 'virtslad.sock'), commands: core.operator, log, version: readVersion() }).start(signal);
+  const path = join(config.runDir, 'virtslad.sock');
+  const socket = createControlSocket({ path, commands: core.operator, log, version: readVersion() });
+  await socket.start(signal);
   void readHostFacts().then((facts) => {
     core.snapshots.hostFacts = facts;
   });
+  return [() => web.stop(), () => socket.stop()];
 }
 
 async function begin(core: Core, config: Config, log: Log, signal: AbortSignal): Promise<void> {
@@ -202,12 +212,12 @@ function measureEventLoop(core: Core): () => void {
 }
 
 /** Limits stay in place. A thread stuck in a native call cannot be waited for: the process leaves without it. */
-async function end(core: Core, lock: Lock | null, log: Log): Promise<void> {
+async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Closer[] = []): Promise<void> {
   notify('STOPPING=1');
   const { parts, reconciler, arrivals, watcher, libvirt } = core;
   const tidy = (async () => {
     arrivals?.stop();
-    await reconciler.stop();
+    await Promise.allSettled([reconciler.stop(), ...closers.map(async (close) => close())]);
     await parts.history.flush();
     await libvirt.stop();
     watcher.close();

@@ -54,6 +54,8 @@ export class Inventory {
     const listed = await this.#options.libvirt.list();
     if (!listed.ok) {
       this.#dropDead();
+      // Without libvirt by configuration there is nobody to wait for.
+      if (this.#options.libvirt.status().uri === null) this.complete = true;
       return { ok: false, message: listed.message };
     }
     const seen = new Set<string>();

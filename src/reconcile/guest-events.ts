@@ -132,12 +132,14 @@ export class GuestEvents {
   /** Starts of guests without a limit are none of this ledger's business. */
   #count(uuid: string): void {
     const { counters, picture } = this.#parts;
-    const capped = this.#cappedAtResume.get(uuid);
+    // A guest that is started paused has not run yet: what holds now, holds before its first instruction.
+    const paused = this.#parts.inventory.get(uuid)?.state === 'paused';
+    const capped = this.#cappedAtResume.get(uuid) ?? (paused && this.#capped(uuid));
     this.#cappedAtResume.delete(uuid);
     const limit = picture.get(uuid)?.controls.find(({ id }) => id === 'cpu.limit');
     if (limit === undefined || limit.status === 'unsupported') return;
     counters.starts++;
-    if (capped === true) counters.startsCappedBeforeResume++;
+    if (capped) counters.startsCappedBeforeResume++;
   }
 
   #capped(uuid: string): boolean {

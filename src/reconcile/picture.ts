@@ -83,7 +83,9 @@ export class Picture {
       handsOff: handsOff === null ? null : { kind: handsOff.kind, untilMs: handsOff.untilMs },
       obstacle: domain.obstacle,
       guaranteedCores: effective === null ? null : (guaranteedCores(effective, vcpus)?.cores ?? null),
-      compliant: controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
+      compliant:
+        (effective === null || domain.obstacle === null) &&
+        controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
       controls: domain.process === null && domain.obstacle === null ? [] : controls,
       cpu: null,
     };

@@ -1,15 +1,23 @@
 /** How many running domains a new policy set would change: the blast radius of an edit. */
-import type { Domain } from '../domains/types.js';
+import type { Domain, DomainFacts } from '../domains/types.js';
 import { effectiveClass } from '../policy/effective.js';
 import { assign } from '../policy/match.js';
-import type { EffectiveClass, Generation } from '../policy/types.js';
+import type { Assignment, EffectiveClass, Generation } from '../policy/types.js';
 import type { Reach } from './generations.js';
 import type { Parts } from './parts.js';
+
+/** Matching is done once for each reading of a domain's XML and set of policies. */
+const assignments = new WeakMap<DomainFacts, { generation: Generation; assignment: Assignment | null }>();
 
 /** The class that a set of policies gives a domain at a moment; null when nothing matches or libvirt has not described it. */
 export function classUnder(generation: Generation, domain: Domain, nowMs: number): EffectiveClass | null {
   if (domain.facts === null) return null;
-  const assignment = assign(generation, domain.facts);
+  let known = assignments.get(domain.facts);
+  if (known?.generation !== generation) {
+    known = { generation, assignment: assign(generation, domain.facts) };
+    assignments.set(domain.facts, known);
+  }
+  const { assignment } = known;
   return assignment === null ? null : effectiveClass(generation, assignment, nowMs);
 }
 

@@ -25,6 +25,8 @@ export class SnapshotBuilder {
   #latest: { readonly at: number; readonly snapshot: Snapshot } | null = null;
   readonly #sources: SnapshotSources;
   readonly #startedAtMs: number;
+  /** Looked up once: a snapshot for a scrape touches no file. */
+  readonly #hasPressure: boolean;
   /** Static facts of the host, once they are known. */
   hostFacts: Readonly<Record<string, string>> = {};
   eventLoopLagSeconds = 0;
@@ -34,6 +36,7 @@ export class SnapshotBuilder {
   constructor(sources: SnapshotSources) {
     this.#sources = sources;
     this.#startedAtMs = sources.parts.clock.nowMs();
+    this.#hasPressure = existsSync(join(sources.config.paths.proc, 'pressure', 'cpu'));
   }
 
   /** The snapshot for scrapes and pages: at most half a second old, so that many askers cost one. */
@@ -109,8 +112,11 @@ export class SnapshotBuilder {
     if (status.uri === null) lacks.push('libvirt: switched off by configuration');
     else if (!status.connected)
       lacks.push(`libvirt: not connected to ${status.uri}: ${status.lastError ?? 'no answer yet'}`);
-    if (!existsSync(join(config.paths.proc, 'pressure', 'cpu'))) lacks.push('PSI: this kernel has no pressure files');
+    if (!this.#hasPressure) lacks.push('PSI: this kernel has no pressure files');
     if (generations.active === null) lacks.push('policies: none in force; no guest is managed');
+    if (generations.undecided && generations.active !== null) {
+      lacks.push('policies: a new set waits until libvirt has said which guests there are');
+    }
     if (journal.damaged !== null)
       lacks.push(`journal: was damaged, put aside as ${journal.damaged}; originals may be unknown`);
     if (journal.saveError !== null) lacks.push(`journal: cannot be saved: ${journal.saveError}`);
