@@ -3,7 +3,6 @@
  * The entry: gives a command its process (streams, signals, environment) and the process its exit code. The only place
  * with process.exit.
  */
-import { writeSync } from 'node:fs';
 import { type CommandHost, defect, runCommand } from './cli/dispatch.js';
 import { renderProblems } from './cli/render/problems.js';
 import { wantsColor } from './cli/render/style.js';
@@ -37,12 +36,8 @@ process.stderr.on('error', () => {});
 
 /** Something that should not be. The daemon must not go on in an unknown state; its limits stay in place. */
 function onDefect(error: unknown): void {
-  const text = renderProblems([defect(error)], 'error', false);
-  try {
-    writeSync(2, text);
-  } catch {
-    // Nobody reads; the exit code says it.
-  }
+  // Synchronous on Linux for terminals, files and pipes alike.
+  process.stderr.write(renderProblems([defect(error)], 'error', false));
   process.exit(EXIT_ERROR);
 }
 process.on('uncaughtException', onDefect);

@@ -4,7 +4,9 @@
  */
 import { join } from 'node:path';
 import { CONFIG_KEY_NAMES } from '../config/keys.js';
+import { printable } from '../printable.js';
 import type { Snapshot } from '../snapshot/types.js';
+import { styleFor } from './render/style.js';
 import type { DaemonClient } from './services.js';
 import type { VerbContext } from './verb.js';
 
@@ -42,6 +44,15 @@ export async function withWriter<T>(context: VerbContext, act: (writer: Writer) 
   } finally {
     await session.close();
   }
+}
+
+/** Says on stderr that libvirt is away, in which case what was shown or done is not the whole; true when it is. */
+export function libvirtIsAway(context: VerbContext, { libvirt }: Snapshot): boolean {
+  if (libvirt.uri === null || libvirt.connected) return false;
+  const reason = libvirt.lastError === null ? '' : `: ${printable(libvirt.lastError, 256)}`;
+  const words = `not connected to libvirt at ${printable(libvirt.uri)}${reason}`;
+  context.err.write(`${styleFor(context.err.color).red(words)}; its guests were not reached\n`);
+  return true;
 }
 
 /** Null when no daemon listens in the run directory. */

@@ -1,7 +1,6 @@
 /** `virtslad apply --once`: one cycle of the daemon's work, now. */
 import { VirtsladError } from '../errors.js';
-import { printable } from '../printable.js';
-import { withWriter } from './access.js';
+import { libvirtIsAway, withWriter } from './access.js';
 import { print } from './print.js';
 import { renderApply } from './render/apply.js';
 import { EXIT_CONFIG, EXIT_DONE, EXIT_ERROR, usage, type Verb } from './verb.js';
@@ -38,15 +37,11 @@ export const apply: Verb = {
     return withWriter(context, async (writer) => {
       const report = await writer.apply({ acknowledge: typeof acknowledge === 'string' ? acknowledge : null });
       print(context, report, () => renderApply(report, context.reader));
-      const { libvirt, mode } = await writer.snapshot();
-      if (libvirt.uri !== null && !libvirt.connected) {
-        const reason = libvirt.lastError === null ? '' : `: ${printable(libvirt.lastError, 256)}`;
-        context.err.write(`Not connected to libvirt at ${printable(libvirt.uri)}${reason}\n`);
-        return EXIT_ERROR;
-      }
+      const snapshot = await writer.snapshot();
+      if (libvirtIsAway(context, snapshot)) return EXIT_ERROR;
       if (report.outcomes.some(({ outcome }) => outcome === 'failed')) return EXIT_ERROR;
       // In observe mode writing nothing is what was asked for.
-      return report.stopped === null || mode === 'observe' ? EXIT_DONE : EXIT_ERROR;
+      return report.stopped === null || snapshot.mode === 'observe' ? EXIT_DONE : EXIT_ERROR;
     });
   },
 };

@@ -1,4 +1,6 @@
 /** `virtslad plan`: what apply would write now, and nothing written. */
+import { printable } from '../printable.js';
+import { libvirtIsAway } from './access.js';
 import { print } from './print.js';
 import { renderPlan } from './render/plan.js';
 import { EXIT_DONE, EXIT_ERROR, EXIT_PENDING, type Verb } from './verb.js';
@@ -32,8 +34,9 @@ export const plan: Verb = {
       const report = await session.plan();
       const verbose = context.flags.verbose === true;
       print(context, report, () => renderPlan(report, context.reader, { verbose }));
-      const { libvirt, policyProblems } = report.snapshot;
-      if (policyProblems.length > 0 || (libvirt.uri !== null && !libvirt.connected)) return EXIT_ERROR;
+      const { snapshot } = report;
+      for (const problem of snapshot.policyProblems) context.err.write(`${printable(problem, 1024)}\n`);
+      if (libvirtIsAway(context, snapshot) || snapshot.policyProblems.length > 0) return EXIT_ERROR;
       const pending = report.changes.length > 0 && context.flags['detailed-exitcode'] === true;
       return pending ? EXIT_PENDING : EXIT_DONE;
     } finally {

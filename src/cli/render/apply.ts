@@ -27,7 +27,7 @@ export function renderApply(report: ApplyReport, reader: Reader): string {
     out.push(style.dim(`unsupported  ${words} (${plural(guests.length, 'guest')})`));
   }
   if (report.stopped !== null) out.push(style.yellow(`Nothing was written: ${printable(report.stopped, 1024)}`));
-  out.push(summaryOf(report));
+  if (report.stopped === null || report.outcomes.length > 0) out.push(summaryOf(report));
   return `${out.join('\n')}\n`;
 }
 

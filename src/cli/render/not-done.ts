@@ -11,37 +11,50 @@ export interface NotDone {
   readonly kind:
     | Extract<ControlStatus, 'failed' | 'contested' | 'overridden' | 'refused' | 'unsupported'>
     | 'obstructed';
-  /** `memory.guarantee unsupported: this control is not built yet (db-1)` */
+  /** `memory.guarantee, disk.limit unsupported: this control is not built yet (db-1)` */
   readonly words: string;
+  /** Of controls. */
+  readonly count: number;
 }
 
 const KINDS: readonly NotDone['kind'][] = ['failed', 'contested', 'overridden', 'refused', 'obstructed', 'unsupported'];
 
 export function notDone(snapshot: Snapshot): NotDone[] {
-  const guests = new Map<string, { readonly kind: NotDone['kind']; readonly what: string; readonly names: string[] }>();
-  const add = (kind: NotDone['kind'], what: string, name: string): void => {
-    const entry = guests.get(what) ?? { kind, what, names: [] };
-    entry.names.push(name);
-    guests.set(what, entry);
+  const reasons = new Map<string, Reason>();
+  const add = (kind: NotDone['kind'], reason: string, control: string | null, guest: string): void => {
+    const key = `${kind} ${reason}`;
+    const entry = reasons.get(key) ?? { kind, reason, controls: new Set(), guests: new Set() };
+    if (control !== null) entry.controls.add(control);
+    entry.guests.add(guest);
+    reasons.set(key, entry);
   };
   for (const domain of snapshot.domains) {
     const verdict = verdictOf(domain);
     if (verdict === 'off' || verdict === 'unmanaged' || verdict === 'hands-off') continue;
     const name = nameOf(domain, snapshot);
     if (domain.obstacle !== null) {
-      add('obstructed', `left as it is: ${printable(domain.obstacle, 512)}`, name);
+      add('obstructed', domain.obstacle, null, name);
       continue;
     }
     for (const control of domain.controls) {
       const kind = KINDS.find((candidate) => candidate === control.status);
-      if (kind === undefined) continue;
-      const reason = control.reason === null ? '' : `: ${printable(control.reason, 512)}`;
-      add(kind, `${control.id} ${kind}${reason}`, name);
+      if (kind !== undefined) add(kind, control.reason ?? 'the reason is not known', control.id, name);
     }
   }
-  return [...guests.values()]
-    .sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))
-    .map(({ kind, what, names }) => ({ kind, words: `${what} (${someOf(names)})` }));
+  return [...reasons.values()].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind)).map(inWords);
+}
+
+interface Reason {
+  readonly kind: NotDone['kind'];
+  readonly reason: string;
+  readonly controls: Set<string>;
+  readonly guests: Set<string>;
+}
+
+function inWords({ kind, reason, controls, guests }: Reason): NotDone {
+  const what = kind === 'obstructed' ? 'left as it is' : `${[...controls].join(', ')} ${kind}`;
+  const words = `${what}: ${printable(reason, 512)} (${someOf([...guests])})`;
+  return { kind, words, count: Math.max(1, controls.size) };
 }
 
 /** Guests that an operator holds or has released. */

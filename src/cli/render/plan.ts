@@ -54,19 +54,20 @@ export function renderPlan(report: PlanReport, reader: Reader, options: PlanOpti
 export function summaryOf(report: PlanReport): string {
   const { snapshot } = report;
   const changing = new Set(report.changes.map((change) => change.uuid));
-  const count = { add: 0, change: 0, restore: 0 };
+  const lines = { add: 0, change: 0, restore: 0 };
   for (const changes of groupBy(report.changes, (change) => change.uuid).values()) {
-    for (const line of linesOf(changes, undefined)) count[line.action]++;
+    for (const line of linesOf(changes, undefined)) lines[line.action]++;
   }
   const holding = snapshot.domains.filter((domain) => verdictOf(domain) === 'good' && !changing.has(domain.uuid));
   const skipped = notDone(snapshot);
   const parts = [
     changing.size === 0
       ? 'Nothing to do'
-      : `${plural(changing.size, 'guest')}: ${count.add} to add, ${count.change} to change, ${count.restore} to restore`,
+      : `${plural(changing.size, 'guest')}: ${lines.add} to add, ${lines.change} to change, ${lines.restore} to restore`,
   ];
   for (const kind of ['refused', 'overridden', 'contested', 'failed', 'obstructed', 'unsupported'] as const) {
-    const found = skipped.filter((entry) => entry.kind === kind).length;
+    const alike = skipped.filter((entry) => entry.kind === kind);
+    const found = alike.reduce((sum, { count }) => sum + count, 0);
     if (found > 0) parts.push(`${found} ${kind}`);
   }
   parts.push(`${plural(holding.length, 'guest')} already hold${holding.length === 1 ? 's' : ''}`);
@@ -166,13 +167,8 @@ export function keysOf(keys: readonly string[]): string {
 function notes(report: PlanReport, style: Style): string[] {
   const { snapshot } = report;
   const found: string[] = [];
-  for (const problem of snapshot.policyProblems) found.push(style.red(printable(problem, 1024)));
   if (report.generation === null)
     found.push(style.red('No policy has been accepted, so nothing is asked of any guest.'));
-  if (!snapshot.libvirt.connected && snapshot.libvirt.uri !== null) {
-    const reason = snapshot.libvirt.lastError === null ? '' : `: ${printable(snapshot.libvirt.lastError, 256)}`;
-    found.push(style.red(`Not connected to libvirt at ${printable(snapshot.libvirt.uri)}${reason}`));
-  }
   if (snapshot.killSwitch) found.push(style.red('The kill switch is on: apply would write nothing.'));
   if (snapshot.mode === 'observe') found.push(style.yellow('The mode is observe: apply would write nothing.'));
   const { pendingGeneration: pending } = snapshot;

@@ -1,0 +1,14 @@
+/** Compares text with a file under test/golden/cli, or writes it when UPDATE_GOLDEN is 1. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ROOT } from '../support/paths.js';
+
+export function golden(name: string, actual: string): void {
+  const file = join(ROOT, 'test', 'golden', 'cli', name);
+  if (process.env.UPDATE_GOLDEN === '1') {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, actual);
+  }
+  assert.equal(actual, readFileSync(file, 'utf8'), `${name} is stale: UPDATE_GOLDEN=1 writes it anew`);
+}

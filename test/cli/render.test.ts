@@ -1,0 +1,201 @@
+/** The text of plan, status, explain, apply, history and errors, against golden files; and their rules of layout. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { renderApply } from '../../src/cli/render/apply.js';
+import { widthOf } from '../../src/cli/render/cell.js';
+import { renderDomainStatus } from '../../src/cli/render/domain.js';
+import { renderExplain } from '../../src/cli/render/explain.js';
+import { renderHistory } from '../../src/cli/render/history.js';
+import { renderPlan, summaryOf } from '../../src/cli/render/plan.js';
+import { renderProblems } from '../../src/cli/render/problems.js';
+import { renderStatus, renderStatusTable } from '../../src/cli/render/status.js';
+import type { Reader } from '../../src/cli/render/words.js';
+import type { DomainSnapshot, Snapshot } from '../../src/snapshot/types.js';
+import { CPU_IDLE, FIXTURE_AT_MS, fixtureDomain, fixtureSnapshot, HOSTILE_NAME } from '../fixtures/snapshot.js';
+import { fixtureApply, fixtureHistory, fixturePlan, fixtureQuietPlan } from './fixture-plan.js';
+import { golden } from './golden.js';
+
+const READER: Reader = { color: false, width: null, timeZone: 'Europe/Berlin', nowMs: FIXTURE_AT_MS + 3_000 };
+const snapshot = fixtureSnapshot();
+
+function named(name: string): DomainSnapshot {
+  return snapshot.domains.find((domain) => domain.name === name) ?? assert.fail(name);
+}
+
+/** Everything but line ends that acts on a terminal. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const ACTS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+
+describe('plan', () => {
+  test('as text', () => golden('plan.txt', renderPlan(fixturePlan(), READER)));
+  test('verbose, in colour', () =>
+    golden('plan-verbose-colour.txt', renderPlan(fixturePlan(), { ...READER, color: true }, { verbose: true })));
+  test('with nothing to do', () => golden('plan-nothing.txt', renderPlan(fixtureQuietPlan(), READER)));
+  test('says what stands in its way', () => {
+    const changes: Partial<Snapshot> = {
+      mode: 'observe',
+      killSwitch: true,
+      pendingGeneration: { id: '77ab01cd90ef', domainsAffected: 9, domainsTotal: 10, allowed: 5 },
+      host: { ...snapshot.host, weightSum: 2000 },
+    };
+    golden('plan-obstacles.txt', renderPlan(fixturePlan(changes), READER));
+  });
+  test('the summary counts controls, not vCPUs', () => {
+    assert.equal(
+      summaryOf(fixturePlan()),
+      '4 guests: 2 to add, 2 to change, 1 to restore; 1 refused; 1 unsupported; 1 guest already holds',
+    );
+  });
+  test('a reason shared by many guests is said once', () => {
+    const plan = fixturePlan();
+    const text = renderPlan(plan, READER);
+    assert.equal(text.split('this control is not built yet').length - 1, 1);
+    assert.match(text, /memory\.guarantee unsupported: this control is not built yet \(db-1, db-2\)/);
+  });
+});
+
+describe('status', () => {
+  test('as text', () => golden('status.txt', renderStatus(snapshot, READER, 'daemon')));
+  test('at 80 columns', () => golden('status-80.txt', renderStatus(snapshot, { ...READER, width: 80 }, 'daemon')));
+  test('in colour', () =>
+    golden('status-colour.txt', renderStatus(snapshot, { ...READER, width: 120, color: true }, 'daemon')));
+  test('of a host in trouble, without a daemon', () => {
+    const broken = fixtureSnapshot({
+      generation: null,
+      pendingGeneration: null,
+      policyProblems: [
+        '/etc/virtslad/policies.d/10-gold.yaml:3:5: unknown key "cpuu" [POLICY_UNKNOWN_KEY]; did you mean "cpu"?',
+      ],
+      lastReloadSuccessful: false,
+      killSwitch: true,
+      handsOffAll: true,
+      lacks: ['journal: was damaged and set aside', 'PSI: /proc/pressure is missing'],
+      libvirt: { ...snapshot.libvirt, connected: false, lastError: 'Connection refused\u001b[2J' },
+      host: { ...snapshot.host, weightSum: 2000, guaranteedCores: 17.5 },
+      domains: [],
+    });
+    golden('status-trouble.txt', renderStatus(broken, READER, 'local'));
+  });
+  test('of one guest', () => {
+    golden('status-web-1.txt', renderDomainStatus(named('web-1'), snapshot, { ...READER, width: 100 }, 'daemon'));
+  });
+  test('no line is wider than the terminal, down to 60 columns', () => {
+    for (const width of [60, 72, 80, 100, 120, 160, 250]) {
+      for (const line of renderStatusTable(snapshot, { width }).split('\n')) {
+        assert.ok(widthOf(line) <= width, `${widthOf(line)} > ${width}: ${line}`);
+      }
+    }
+  });
+  test('columns line up, with wide characters and combining marks too', () => {
+    const domains = ['数据库', 'e\u0301clair', 'plain-name'].map((name, index) =>
+      fixtureDomain(index + 1, { name, className: 'gold', cpu: CPU_IDLE }),
+    );
+    const lines = renderStatusTable(fixtureSnapshot({ domains })).trimEnd().split('\n');
+    const columns = lines.map((line) =>
+      widthOf(line.slice(0, line.indexOf(lines.indexOf(line) === 0 ? 'CLASS' : 'gold'))),
+    );
+    assert.deepEqual(new Set(columns).size, 1, lines.join('\n'));
+  });
+  test('with an earlier snapshot there is a column of what was used then', () => {
+    const cpu = { ...CPU_IDLE, usedCores: 0.94 };
+    const before = fixtureSnapshot({ domains: [fixtureDomain(3, { name: 'batch-1', cpu })] });
+    const lines = renderStatusTable(snapshot, { previous: before }).split('\n');
+    assert.match(lines[0] ?? '', /STATE\s+BEFORE\s+CPU\s+LIMIT/);
+    assert.match(lines.find((line) => line.startsWith('batch-1')) ?? '', /running\s+0\.94\s+0\.20\s+0\.20/);
+    assert.match(lines.find((line) => line.startsWith('db-1')) ?? '', /running\s+–\s+1\.42\s+none/);
+  });
+  test('the worst comes first', () => {
+    const order = renderStatusTable(snapshot)
+      .split('\n')
+      .slice(1)
+      .map((line) => line.slice(0, 7).trim());
+    assert.ok(order.indexOf('web-1') < order.indexOf('batch-3'), 'not compliant before held');
+    assert.ok(order.indexOf('batch-3') < order.indexOf('db-1'), 'held before compliant');
+    assert.ok(order.indexOf('db-1') < order.indexOf('legacy'), 'compliant before unmanaged');
+    assert.ok(order.indexOf('legacy') < order.indexOf('db-2'), 'running before shut off');
+  });
+  test('guests that share a name are told apart', () => {
+    const twins = [fixtureDomain(1, { name: 'twin' }), fixtureDomain(2, { name: 'twin' })];
+    const text = renderStatusTable(fixtureSnapshot({ domains: twins }));
+    assert.match(text, /twin \(00000000-0000-4000-8000-000000000001\)/);
+    assert.match(text, /twin \(00000000-0000-4000-8000-000000000002\)/);
+  });
+});
+
+describe('explain', () => {
+  for (const name of ['db-1', 'batch-1', 'batch-3', 'bare-1', 'legacy', 'db-2']) {
+    test(name, () => golden(`explain-${name}.txt`, renderExplain(named(name), snapshot, READER, 'daemon')));
+  }
+  test('names for every control the values, the file, the owner, the original and the policy position', () => {
+    for (const name of ['web-1', 'batch-1', 'batch-3']) {
+      const domain = named(name);
+      const text = renderExplain(domain, snapshot, READER, 'daemon');
+      for (const control of domain.controls) {
+        const source = control.asked?.source;
+        const facts = [
+          control.id,
+          control.desired,
+          control.actual,
+          `${source?.file}:${source?.line}:${source?.column}`,
+        ];
+        for (const setting of control.settings) facts.push(setting.path, `original       "${setting.original}"`);
+        for (const fact of facts) assert.ok(fact === null || text.includes(fact), `${name}: ${fact}\n${text}`);
+      }
+    }
+  });
+});
+
+describe('apply, history, errors', () => {
+  test('apply', () => golden('apply.txt', renderApply(fixtureApply(), READER)));
+  test('apply that was stopped', () => {
+    const report = {
+      ...fixtureApply(),
+      changes: [],
+      outcomes: [],
+      stopped: 'the kill switch /run/virtslad/stop is there',
+    };
+    golden('apply-stopped.txt', renderApply(report, READER));
+  });
+  test('history', () => golden('history.txt', renderHistory(fixtureHistory(), READER)));
+  test('errors', () => {
+    const text = renderProblems(
+      [
+        {
+          code: 'CONFIG_VALUE',
+          message: 'mode does not accept "on\u001b[2J"',
+          where: { file: '/etc/virtslad/virtslad.yaml', line: 3, column: 7 },
+          fix: 'write enforce or observe',
+        },
+        { code: 'CONFIG_NOT_FOUND', message: 'the file does not exist', where: '/etc/x.yaml', fix: 'create it' },
+        { code: 'INTERNAL', message: 'oops', fix: 'report it' },
+      ],
+      'error',
+      false,
+    );
+    golden('errors.txt', text);
+  });
+});
+
+test('nothing that a guest is called reaches the terminal as more than text', () => {
+  const evil = named(HOSTILE_NAME);
+  const plan = fixturePlan();
+  const first = plan.changes[0] ?? assert.fail();
+  const texts = [
+    renderStatus(snapshot, READER, 'daemon'),
+    renderStatus(snapshot, { ...READER, width: 80 }, 'daemon'),
+    renderExplain(evil, snapshot, READER, 'daemon'),
+    renderDomainStatus(evil, snapshot, READER, 'daemon'),
+    renderHistory(fixtureHistory(), READER),
+    renderPlan({ ...plan, snapshot, changes: [{ ...first, uuid: evil.uuid, domain: evil.name }] }, READER),
+    renderPlan({ ...plan, changes: [{ ...first, uuid: 'gone', domain: HOSTILE_NAME }] }, READER),
+    renderApply(
+      {
+        ...fixtureApply(),
+        outcomes: [{ uuid: '', domain: HOSTILE_NAME, control: 'c', outcome: 'applied', message: HOSTILE_NAME }],
+      },
+      READER,
+    ),
+  ];
+  for (const text of texts) assert.doesNotMatch(text, ACTS);
+  assert.match(texts[0] ?? '', /evil/);
+});
