@@ -34,8 +34,7 @@ type Closer = () => void | Promise<void>;
 /** SIGTERM must end the daemon within 5 s: what is still open then is left. */
 const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
-/** setTimeout's longest delay is 2^31 − 1 ms; a later boundary is looked for again. */
-const LONGEST_TIMER_MS = 2_000_000_000;
+const SCHEDULE_CHECK_MS = 60_000;
 
 /** Runs until `signal` aborts; resolves to the exit code. @throws VirtsladError RUN_LOCKED, STATE_DIRECTORY, HTTP_LISTEN_ADDRESS */
 export async function runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<number> {
@@ -180,22 +179,23 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
 
 /** A cycle at the very moment in which a schedule's window opens or closes. */
 function watchSchedules({ parts, reconciler }: Core, signal: AbortSignal): void {
+  let timer: NodeJS.Timeout | undefined;
   const arm = (): void => {
     const nowMs = parts.clock.nowMs();
     const active = parts.generations.active;
     const boundary = active === null ? null : nextBoundary(active, nowMs);
-    // Policies and the wall clock change: the next boundary is worked out anew every minute.
-    const delay = Math.min(boundary === null ? 60_000 : boundary - nowMs, 60_000, LONGEST_TIMER_MS);
-    const timer = setTimeout(
+    // Policies and the wall clock change: the next boundary is worked out anew at least every minute.
+    const delay = Math.min(boundary === null ? SCHEDULE_CHECK_MS : boundary - nowMs, SCHEDULE_CHECK_MS);
+    timer = setTimeout(
       () => {
-        if (boundary !== null && parts.clock.nowMs() >= boundary) void reconciler.full();
+        if (boundary !== null && parts.clock.nowMs() >= boundary) void reconciler.tick();
         arm();
       },
       Math.max(delay, 10),
     );
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   };
   arm();
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
 }
 
 function measureEventLoop(core: Core): () => void {

@@ -52,7 +52,7 @@ export class Operator implements Commands {
     const { gate, handsOff, log } = this.#parts;
     const stopped = gate.stop();
     if (stopped !== null) return this.#report({ changes: [], outcomes: [] }, `${stopped}: nothing was written`);
-    const targets = this.#targets(target);
+    const targets = await this.#targets(target);
     if ('all' in target) await handsOff.setAll(targets);
     else for (const { uuid, name } of targets) await handsOff.set(uuid, { kind: 'released', name, untilMs: null });
     log.info('operator.release', { domains: targets.map(({ name }) => name) });
@@ -61,6 +61,7 @@ export class Operator implements Commands {
 
   async hold(target: { readonly domain: string }, forSeconds: number | null): Promise<DomainSnapshot> {
     const { clock, handsOff, log } = this.#parts;
+    await this.#known();
     const { uuid, name } = this.#find(target.domain);
     const untilMs = forSeconds === null ? null : clock.nowMs() + forSeconds * 1000;
     await handsOff.set(uuid, { kind: 'held', name, untilMs });
@@ -71,7 +72,7 @@ export class Operator implements Commands {
 
   async resume(target: Target): Promise<ApplyReport> {
     const { contention, handsOff, log } = this.#parts;
-    const targets = this.#targets(target);
+    const targets = await this.#targets(target);
     if ('all' in target) await handsOff.clearAll();
     else for (const { uuid } of targets) await handsOff.clear(uuid);
     for (const { uuid } of targets) contention.forget(uuid);
@@ -109,7 +110,13 @@ export class Operator implements Commands {
     return { generation: this.#parts.generations.active?.id ?? null, changes, outcomes, stopped };
   }
 
-  #targets(target: Target): readonly { readonly uuid: string; readonly name: string }[] {
+  /** A daemon that has just started may not have asked libvirt yet. */
+  async #known(): Promise<void> {
+    if (!this.#parts.inventory.complete) await this.#reconciler.resync();
+  }
+
+  async #targets(target: Target): Promise<readonly { readonly uuid: string; readonly name: string }[]> {
+    await this.#known();
     return 'all' in target ? this.#parts.inventory.all() : [this.#find(target.domain)];
   }
 

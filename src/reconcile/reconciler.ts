@@ -157,20 +157,23 @@ export class Reconciler {
     }
   }
 
-  #schedule(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#tick(), this.#options.cycleMs);
-  }
-
-  /** libvirt is asked beside the cycle, not before it: a libvirtd that hangs must not keep drift from being mended. */
-  async #tick(): Promise<void> {
-    void this.resync();
+  /** A full cycle that fails is counted and logged; the next one comes all the same. */
+  async tick(): Promise<void> {
     try {
       await this.full();
     } catch (error) {
       this.#options.parts.counters.cycleFailures++;
       this.#options.parts.log.error('reconcile.failed', { reason: (error as Error).message });
     }
-    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(async () => {
+      // libvirt is asked beside the cycle, not before it: a libvirtd that hangs must not keep drift from being mended.
+      void this.resync();
+      await this.tick();
+      this.#schedule();
+    }, this.#options.cycleMs);
   }
 }
