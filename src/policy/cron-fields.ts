@@ -75,14 +75,18 @@ function parseField(
     const last = match[1] === '*' || lastText === undefined ? field.high : numberOf(lastText, field);
     if (first === null || last === null) return fail(`"${part}"`, namesHelp(bounds, field));
     if (step === 0) return fail(`a step of zero in "${part}"`, 'write a step of 1 or more');
-    if (first > last)
-      return fail(
-        `the range "${part}" backwards`,
-        `${bounds}: split it in two, such as ${first}-${field.high},${field.low}-${last}`,
-      );
+    if (first > last) return fail(`the range "${part}" backwards`, `${bounds}: write ${wrapped(first, last, field)}`);
     for (let value = first; value <= last; value += step) values.add(value);
   }
   return { values };
+}
+
+/** A range that runs past the end, in two parts; Sunday is 7 as well as 0. */
+function wrapped(first: number, last: number, field: Field): string {
+  if (field.names === WEEKDAYS && last === 0) return `${first}-7`;
+  const high = field.names === WEEKDAYS ? 6 : field.high;
+  const range = (from: number, to: number): string => (from === to ? String(from) : `${from}-${to}`);
+  return `${range(first, high)},${range(field.low, last)}`;
 }
 
 function namesHelp(bounds: string, field: Field): string {

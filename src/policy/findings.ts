@@ -79,9 +79,31 @@ function wherePart(problem: Problem | undefined): Pick<Problem, 'where'> {
 /** Longest word that is compared with the known ones: the comparison costs the product of the lengths. */
 const WORD_LENGTH_MAX = 64;
 
+/** Words of libvirt, cgroups and other schedulers for what has a name of its own here. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  affinity: 'pin',
+  cap: 'limit',
+  ceiling: 'limit',
+  cpuset: 'pin',
+  ksm: 'merge',
+  max: 'limit',
+  min: 'guarantee',
+  quota: 'limit',
+  request: 'guarantee',
+  requests: 'guarantee',
+  reservation: 'guarantee',
+  share: 'weight',
+  shares: 'weight',
+  target: 'of',
+  tz: 'timezone',
+  duration: 'for',
+};
+
 /** The known word that was probably meant, or nothing. */
-export function meant(word: string, known: Iterable<string>): string | null {
-  return word.length > WORD_LENGTH_MAX ? null : nearest(word, known);
+export function meant(word: string, known: readonly string[]): string | null {
+  if (word.length > WORD_LENGTH_MAX) return null;
+  const synonym = Object.hasOwn(SYNONYMS, word) ? SYNONYMS[word] : undefined;
+  return synonym !== undefined && known.includes(synonym) ? synonym : nearest(word, known);
 }
 
 /** `did you mean "limit"?`, or the list of what is known. */

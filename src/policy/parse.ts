@@ -6,7 +6,7 @@ import { Composer, isMap, isPair, isScalar, isSeq, type YAMLError } from 'yaml';
 import type { Problem } from '../errors.js';
 import { printable } from '../printable.js';
 import { type MapEntry, type PolicyNode, quoted } from './ast.js';
-import { POLICY_BYTES_MAX, type PositionAt, scanPolicy } from './scan.js';
+import { POLICY_BYTES_MAX, type PositionAt, type Scan, scanPolicy } from './scan.js';
 
 export interface ParsedPolicy {
   /** Null when the file is broken or empty; `problems` says why. */
@@ -44,10 +44,13 @@ export function parsePolicy(file: string, text: string): ParsedPolicy {
   });
   const [document] = composer.compose(scan.tokens, true, text.length);
   if (document === undefined) return { root: null, problems: scan.problems };
-  const problems = [...scan.problems, ...syntaxProblems(document.errors, scan.at)];
+  const problems = [...scan.problems, ...syntaxProblems(document.errors, scan, text)];
   if (problems.length > 0) return { root: null, problems };
-  const root = convert(document.contents, scan.at, problems);
-  if (root.kind === 'scalar' && root.value === null) problems.push(emptyProblem(file));
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null)) {
+    return { root: null, problems: [emptyProblem(file)] };
+  }
+  const root = convert(contents, scan.at, problems);
   return { root: problems.length > 0 ? null : root, problems };
 }
 
@@ -136,12 +139,16 @@ function convert(node: unknown, at: PositionAt, problems: Problem[]): PolicyNode
   return { kind: 'map', entries: [...entries.values()], position: at(node.range?.[0] ?? 0) };
 }
 
-function syntaxProblems(errors: readonly YAMLError[], at: PositionAt): Problem[] {
+function syntaxProblems(errors: readonly YAMLError[], scan: Scan, text: string): Problem[] {
   const lines = new Set<number>();
   const problems: Problem[] = [];
   for (const error of errors) {
     if (REPORTED_BY_SCAN.has(error.code)) continue;
-    const where = at(error.pos[0]);
+    // The end of the file says nothing about a quote left open on line 4; the scan has said where it opens.
+    if (error.code === 'MISSING_CHAR' && scan.problems.some(({ code }) => code === 'POLICY_YAML_SYNTAX')) continue;
+    let offset = error.pos[0];
+    while (text[offset] === ' ') offset++;
+    const where = scan.at(offset);
     // What follows on the same line is nearly always an echo of the first.
     if (lines.has(where.line)) continue;
     lines.add(where.line);

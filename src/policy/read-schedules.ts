@@ -137,7 +137,7 @@ function readSetEntry(entry: MapEntry, tree: KeyTree, findings: Findings): Sched
     const below = keys.filter((known) => known.startsWith(`${key}.`));
     return refuse(
       `${quoted(path)} is a group of keys`,
-      `write ${below.map((known) => `${className}.${known}`).join(' or ')}`,
+      `write one of ${below.map((known) => `${className}.${known}`).join(', ')}`,
     );
   }
   if (CLASS_FIXED_KEYS.some((known) => known === key)) {

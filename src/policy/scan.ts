@@ -65,6 +65,8 @@ function countLines(text: string, lines: LineCounter): void {
   for (let i = text.indexOf('\n'); i !== -1; i = text.indexOf('\n', i + 1)) lines.addNewLine(i + 1);
 }
 
+const PROBLEMS_OF_A_KIND_MAX = 10;
+
 /** Collects problems; of each kind the first few, since a generated file may repeat one a thousand times. */
 class Findings {
   readonly problems: Problem[] = [];
@@ -78,7 +80,7 @@ class Findings {
   add(code: ErrorCode, offset: number, message: string, fix: string): void {
     const count = (this.counts.get(code) ?? 0) + 1;
     this.counts.set(code, count);
-    if (count <= 20) this.problems.push({ code, message, where: this.at(offset), fix });
+    if (count <= PROBLEMS_OF_A_KIND_MAX) this.problems.push({ code, message, where: this.at(offset), fix });
   }
 }
 
@@ -106,7 +108,8 @@ function walk(roots: readonly CST.Token[], findings: Findings): boolean {
         deepest = Math.min(deepest ?? token.offset, token.offset);
         continue;
       }
-      for (const child of inner) open.push({ token: child, depth: below });
+      // The last in is looked at first: in the order of the text.
+      for (const child of inner.reverse()) open.push({ token: child, depth: below });
     }
   }
   if (deepest === null) return false;
@@ -133,6 +136,12 @@ function look(token: CST.Token, findings: Findings): void {
       'remove the tag, or put the text in quotes',
     );
   }
+  if (token.type === 'double-quoted-scalar' || token.type === 'single-quoted-scalar') {
+    if (!isClosed(token.source)) {
+      const message = `a text starts with ${token.source[0]} and does not end`;
+      findings.add('POLICY_YAML_SYNTAX', token.offset, message, `add the closing ${token.source[0]}`);
+    }
+  }
   if (token.type !== 'block-map' && token.type !== 'flow-collection') return;
   for (const { key } of token.items) {
     if (key?.type === 'scalar' && key.source === '<<') {
@@ -140,6 +149,15 @@ function look(token: CST.Token, findings: Findings): void {
       findings.add('POLICY_YAML_MERGE_KEY', key.offset, 'merge keys (<<) are not accepted', fix);
     }
   }
+}
+
+/** Whether a quoted text ends with its quote: one that is not escaped, by `\\` in double quotes, by itself in single. */
+function isClosed(source: string): boolean {
+  const quote = source[0];
+  if (source.length < 2 || !source.endsWith(quote as string)) return false;
+  const inner = source.slice(1, -1);
+  if (quote === '"') return (/\\*$/.exec(inner)?.[0].length ?? 0) % 2 === 0;
+  return (/'*$/.exec(inner)?.[0].length ?? 0) % 2 === 0;
 }
 
 /** Everything that hangs below a token, properties included. */

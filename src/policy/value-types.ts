@@ -266,7 +266,7 @@ export const cpuList: z.ZodType<readonly number[]> = leafType(
   {
     anyOf: [
       { type: 'integer', minimum: 0, maximum: 8191 },
-      { type: 'string', pattern: '^\\d+(-\\d+)?(,\\d+(-\\d+)?)*$', examples: ['0-3,8'] },
+      { type: 'string', pattern: '^\\d+(-\\d+)?(, *\\d+(-\\d+)?)*$', examples: ['0-3,8'] },
     ],
   },
 );

@@ -13,7 +13,8 @@ export interface HandsOff {
 }
 
 interface Stored {
-  readonly all: boolean;
+  /** For every guest that is not named below: `held` after this list was damaged, `released` after `release --all`. */
+  readonly all: HandsOff['kind'] | null;
   readonly domains: Readonly<Record<string, HandsOff>>;
   /** Resumed one by one since all were released. */
   readonly resumed: readonly string[];
@@ -22,10 +23,10 @@ interface Stored {
 export class HandsOffRegister {
   readonly #path: string;
   readonly #clock: Clock;
-  #all = false;
+  #all: HandsOff['kind'] | null = null;
   #domains = new Map<string, HandsOff>();
   #resumed = new Set<string>();
-  /** Where a damaged file was put; every guest is left alone then, for what had been released is not known. */
+  /** Where a damaged file was put; every guest is held then: who had been released is not known, and nothing is undone. */
   damaged: string | null = null;
 
   constructor(stateDir: string, clock: Clock) {
@@ -38,25 +39,25 @@ export class HandsOffRegister {
     if (text === null) return;
     try {
       const stored = JSON.parse(text) as Stored;
-      this.#all = stored.all === true;
+      this.#all = stored.all;
       this.#domains = new Map(Object.entries(stored.domains));
       this.#resumed = new Set(stored.resumed);
     } catch {
       this.damaged = options.readOnly ? this.#path : await quarantine(this.#path, this.#clock.nowMs());
-      this.#all = true;
+      this.#all = 'held';
       if (!options.readOnly) await this.#save();
     }
   }
 
-  /** True after `release --all`: guests that start later are left alone too. */
+  /** True when guests that start later are left alone too. */
   get all(): boolean {
-    return this.#all;
+    return this.#all !== null;
   }
 
   of(uuid: string): HandsOff | null {
     const one = this.#domains.get(uuid);
     if (one !== undefined && (one.untilMs === null || one.untilMs > this.#clock.nowMs())) return one;
-    return this.#all && !this.#resumed.has(uuid) ? { kind: 'released', name: '', untilMs: null } : null;
+    return this.#all !== null && !this.#resumed.has(uuid) ? { kind: this.#all, name: '', untilMs: null } : null;
   }
 
   async set(uuid: string, handsOff: HandsOff): Promise<void> {
@@ -66,7 +67,7 @@ export class HandsOffRegister {
   }
 
   async setAll(released: readonly { readonly uuid: string; readonly name: string }[]): Promise<void> {
-    this.#all = true;
+    this.#all = 'released';
     this.#resumed.clear();
     for (const { uuid, name } of released) this.#domains.set(uuid, { kind: 'released', name, untilMs: null });
     await this.#save();
@@ -74,12 +75,12 @@ export class HandsOffRegister {
 
   async clear(uuid: string): Promise<void> {
     this.#domains.delete(uuid);
-    if (this.#all) this.#resumed.add(uuid);
+    if (this.#all !== null) this.#resumed.add(uuid);
     await this.#save();
   }
 
   async clearAll(): Promise<void> {
-    this.#all = false;
+    this.#all = null;
     this.#domains.clear();
     this.#resumed.clear();
     await this.#save();
