@@ -125,7 +125,12 @@ export function assemble(options: AssembleOptions): Core {
   const contention = new Contention();
   const memory = new Memory();
   const tellFailures = new Map<string, string>();
-  const teller = new Teller(libvirt, clock.monotonicMs, (errand, outcome) => core.events.onTold(errand, outcome));
+  const teller = new Teller({
+    libvirt,
+    monotonicMs: clock.monotonicMs,
+    onDone: (errand, outcome) => core.events.onTold(errand, outcome),
+    onIdle: (uuid) => core.reconciler.request(uuid),
+  });
 
   const manages = ({ uuid, name }: Domain): boolean => {
     const { uuids, names } = config.manage;

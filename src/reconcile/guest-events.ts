@@ -28,7 +28,7 @@ export class GuestEvents {
         this.#onLifecycle(event);
         break;
       case 'tunable':
-        if (this.#isForeign(event)) void this.#refresh(event.uuid);
+        if (this.#isForeign(event)) this.#onForeign(event.uuid);
         break;
       case 'metadata':
       case 'device':
@@ -41,6 +41,12 @@ export class GuestEvents {
       case 'disconnected':
         this.#parts.log.warn('libvirt.disconnected', { reason: event.reason }, 'limits stay as they are; trying again');
     }
+  }
+
+  /** libvirt's view may say something else now: it is read, and told again if it must be. */
+  #onForeign(uuid: string): void {
+    this.#parts.teller.forget(uuid);
+    void this.#refresh(uuid);
   }
 
   #isForeign({ uuid, parameters }: LibvirtEvent & { kind: 'tunable' }): boolean {
@@ -65,14 +71,14 @@ export class GuestEvents {
   }
 
   /** libvirt was told, or could not be. What it says now is read again; systemd's values are read from the kernel. */
-  onTold(errand: Errand, outcome: LibvirtOutcome<null>): void {
+  async onTold(errand: Errand, outcome: LibvirtOutcome<null>): Promise<void> {
     const { uuid, subject } = errand;
     const key = `${uuid} ${subject}`;
     const { counters, log, tellFailures } = this.#parts;
     if (outcome.ok) {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
-      void this.#refresh(uuid);
+      await this.#parts.inventory.refreshFacts(uuid);
       return;
     }
     if (outcome.failure === 'vanished') return;

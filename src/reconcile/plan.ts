@@ -23,7 +23,7 @@ export interface DomainInput {
   readonly record: (control: string) => JournalRecord | null;
   readonly baselineUnknown: boolean;
   /** True when this text was seen to hold there since the guest started, by this daemon. */
-  readonly held: (key: string, text: string) => boolean;
+  readonly held: (control: string, key: string, text: string) => boolean;
   /** Why a difference is there when nobody has touched our value: `policy`, `schedule`, `start`, `hotplug`, `release`. */
   readonly occasion: Why;
 }
@@ -95,7 +95,7 @@ function planSettings(
   const next = nextRecord(control, record, states, due.length > 0, input);
   const writes = due.map(({ setting, actual }): PlannedWrite => {
     const ours = record?.settings[setting.key] !== undefined;
-    const why = whyWritten(record, setting, actual, input);
+    const why = whyWritten(control, record, setting, actual, input);
     return { ...setting, from: actual, why, action: ours ? 'change' : 'add', source: desired.asked.source };
   });
   const known = next ?? record;
@@ -151,9 +151,15 @@ function nextRecord(
   return stored !== null && JSON.stringify(stored) === JSON.stringify(next) ? null : next;
 }
 
-function whyWritten(record: JournalRecord | null, setting: Setting, actual: string | null, input: DomainInput): Why {
+function whyWritten(
+  control: Control,
+  record: JournalRecord | null,
+  setting: Setting,
+  actual: string | null,
+  input: DomainInput,
+): Why {
   if (input.occasion === 'start') return 'start';
-  if (input.held(setting.key, setting.text)) return 'drift';
+  if (input.held(control.id, setting.key, setting.text)) return 'drift';
   const prior = record?.settings[setting.key];
   const sameInstance = record?.instance === instanceOf(input.domain);
   const foreign = prior !== undefined && sameInstance && actual !== prior.original.text;

@@ -145,6 +145,8 @@ export class Reconciler {
       parts.contention.forget(uuid);
       parts.attribution.forget(uuid);
       parts.counters.forget(uuid);
+      parts.teller.forget(uuid);
+      for (const key of [...parts.tellFailures.keys()]) if (key.startsWith(`${uuid} `)) parts.tellFailures.delete(key);
     }
   }
 

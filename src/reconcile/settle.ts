@@ -108,7 +108,7 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
     uuid,
     id: facts.id,
     subject,
-    parameters: control.tell,
+    message: { parameters: control.tell },
     done: (outcome) => {
       for (const write of through) note(parts, plan, { control: subject, write, ...toldOutcome(outcome) });
     },
@@ -126,6 +126,8 @@ function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly Write
     ({ control, forget, tell, writes }) =>
       forget &&
       tell === null &&
+      // A call that is under way may still set a value of ours.
+      !parts.teller.busy(plan.domain.uuid, control.id) &&
       writes.every((write) =>
         outcomes.some((one) => one.control === control.id && one.write.key === write.key && one.outcome === 'applied'),
       ),
@@ -143,7 +145,7 @@ function tellOriginals(parts: Parts, { domain }: DomainPlan): void {
   if (facts?.id == null || parts.teller.busy(uuid, 'originals')) return;
   const xml = formatOriginalsXml(parts.journal.of(uuid));
   if (JSON.stringify(parseOriginalsXml(xml)) === JSON.stringify(parseOriginalsXml(facts.originalsXml))) return;
-  parts.teller.send({ uuid, id: facts.id, subject: 'originals', parameters: null, xml });
+  parts.teller.send({ uuid, id: facts.id, subject: 'originals', message: { originalsXml: xml } });
 }
 
 function controlOutcome(plan: DomainPlan, control: ControlPlan, outcomes: readonly WriteOutcome[]): ControlOutcome {

@@ -9,40 +9,54 @@ export interface Errand {
   readonly id: number;
   /** Control id, or `originals` for the metadata element. */
   readonly subject: string;
-  readonly parameters: SchedulerParameters | null;
-  /** For `originals`: the element, or null to remove it. */
-  readonly xml?: string | null;
-  /** Called with the outcome before the listener: for values that are set through libvirt alone. */
+  /** Scheduler parameters, or for `originals` the element, null to remove it. */
+  readonly message: { readonly parameters: SchedulerParameters } | { readonly originalsXml: string | null };
+  /** For values that are set through libvirt alone: what became of them. */
   readonly done?: (outcome: LibvirtOutcome<null>) => void;
 }
 
-export type ErrandListener = (errand: Errand, outcome: LibvirtOutcome<null>) => void;
+export interface TellerOptions {
+  readonly libvirt: LibvirtClient;
+  readonly monotonicMs: () => number;
+  /** A call has ended; what libvirt says now is to be read again before the subject counts as idle. */
+  onDone(errand: Errand, outcome: LibvirtOutcome<null>): Promise<void>;
+  /** The subject is idle again: look at the guest. */
+  onIdle(uuid: string): void;
+}
 
 const FIRST_RETRY_MS = 5_000;
 const MOST_RETRY_MS = 300_000;
+/** Should libvirt's view never come to say what it was told, it is not told again and again. */
+const REPEAT_MS = 60_000;
+
+interface Last {
+  readonly text: string;
+  readonly notBeforeMs: number;
+  readonly failures: number;
+}
 
 export class Teller {
-  readonly #libvirt: LibvirtClient;
-  readonly #onDone: ErrandListener;
-  readonly #nowMs: () => number;
+  readonly #options: TellerOptions;
   readonly #queues = new Map<string, Map<string, Errand>>();
-  readonly #retries = new Map<string, { atMs: number; failures: number }>();
   readonly #running = new Map<string, Promise<void>>();
+  /** uuid → subject of the call that is under way. */
+  readonly #current = new Map<string, string>();
+  /** `UUID SUBJECT` → how the last call went. */
+  readonly #last = new Map<string, Last>();
 
-  constructor(libvirt: LibvirtClient, nowMs: () => number, onDone: ErrandListener) {
-    this.#libvirt = libvirt;
-    this.#nowMs = nowMs;
-    this.#onDone = onDone;
+  constructor(options: TellerOptions) {
+    this.#options = options;
   }
 
-  /** A newer errand on the same subject replaces one that has not begun. One that failed lately waits. */
+  /** A newer errand on the same subject replaces one that has not begun. One that failed, or was just done, waits. */
   send(errand: Errand): void {
-    const retry = this.#retries.get(`${errand.uuid} ${errand.subject}`);
-    if (retry !== undefined && this.#nowMs() < retry.atMs) return;
+    const last = this.#last.get(keyOf(errand));
+    const early = last !== undefined && this.#options.monotonicMs() < last.notBeforeMs;
+    if (early && (last.failures > 0 || last.text === textOf(errand))) return;
     const queue = this.#queues.get(errand.uuid) ?? new Map<string, Errand>();
     queue.set(errand.subject, errand);
     this.#queues.set(errand.uuid, queue);
-    if (!this.#running.has(errand.uuid)) this.#running.set(errand.uuid, this.#drain(errand.uuid));
+    if (!this.#running.has(errand.uuid)) this.#running.set(errand.uuid, this.#drain(errand.uuid, queue));
   }
 
   /** True while a call about this is waiting or under way. */
@@ -50,41 +64,61 @@ export class Teller {
     return this.#current.get(uuid) === subject || (this.#queues.get(uuid)?.has(subject) ?? false);
   }
 
+  /** Somebody else has changed libvirt's view, or the guest is gone: what was told before counts no more. */
+  forget(uuid: string): void {
+    for (const key of [...this.#last.keys()]) if (key.startsWith(`${uuid} `)) this.#last.delete(key);
+  }
+
   /** Resolves when nothing is waiting or under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
 
-  readonly #current = new Map<string, string>();
-
-  async #drain(uuid: string): Promise<void> {
-    const queue = this.#queues.get(uuid);
-    for (;;) {
-      const next = queue?.values().next().value;
-      if (queue === undefined || next === undefined) break;
+  async #drain(uuid: string, queue: Map<string, Errand>): Promise<void> {
+    for (let next = queue.values().next().value; next !== undefined; next = queue.values().next().value) {
       queue.delete(next.subject);
       this.#current.set(uuid, next.subject);
-      const outcome =
-        next.parameters === null
-          ? await this.#libvirt.setOriginals(uuid, next.id, next.xml ?? null)
-          : await this.#libvirt.setScheduler(uuid, next.id, next.parameters);
-      this.#current.delete(uuid);
-      this.#note(next, outcome);
-      next.done?.(outcome);
-      this.#onDone(next, outcome);
+      try {
+        const outcome = await this.#call(next);
+        this.#note(next, outcome);
+        next.done?.(outcome);
+        await this.#options.onDone(next, outcome);
+      } finally {
+        this.#current.delete(uuid);
+      }
     }
     this.#queues.delete(uuid);
     this.#running.delete(uuid);
+    this.#options.onIdle(uuid);
+  }
+
+  #call({ uuid, id, message }: Errand): Promise<LibvirtOutcome<null>> {
+    const { libvirt } = this.#options;
+    return 'parameters' in message
+      ? libvirt.setScheduler(uuid, id, message.parameters)
+      : libvirt.setOriginals(uuid, id, message.originalsXml);
   }
 
   #note(errand: Errand, outcome: LibvirtOutcome<null>): void {
-    const key = `${errand.uuid} ${errand.subject}`;
-    if (outcome.ok || outcome.failure === 'vanished') {
-      this.#retries.delete(key);
-      return;
-    }
-    const failures = (this.#retries.get(key)?.failures ?? 0) + 1;
-    const delayMs = Math.min(MOST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
-    this.#retries.set(key, { atMs: this.#nowMs() + delayMs, failures });
+    const failed = !outcome.ok && outcome.failure !== 'vanished';
+    const failures = failed ? (this.#last.get(keyOf(errand))?.failures ?? 0) + 1 : 0;
+    const waitMs = failed ? Math.min(MOST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) : REPEAT_MS;
+    const notBeforeMs = this.#options.monotonicMs() + waitMs;
+    this.#last.set(keyOf(errand), { text: textOf(errand), notBeforeMs, failures });
   }
+}
+
+function keyOf({ uuid, subject }: Errand): string {
+  return `${uuid} ${subject}`;
+}
+
+/** The instance is part of it: a restarted guest has to be told anew. */
+function textOf({ id, message }: Errand): string {
+  const text =
+    'parameters' in message
+      ? Object.entries(message.parameters)
+          .map(([name, value]) => `${name}=${value}`)
+          .join()
+      : message.originalsXml;
+  return `${id} ${text}`;
 }
