@@ -72,7 +72,7 @@ test('a bad policy is refused with its place, and the last good one stays in for
   await untilLimit(0.44, 1.5);
   const { code, stdout, stderr } = await daemon.virtslad('check');
   assert.equal(code, 1);
-  assert.match(stdout + stderr, new RegExp(`${FILE}:3:25: `), 'no file:line:column');
+  assert.match(stdout + stderr, new RegExp(`${FILE}:3:26: `), 'no file:line:column');
   assert.doesNotMatch(stdout + stderr, /\n\s+at /, 'a stack trace');
   daemon.writePolicy(FILE, policy('45%'));
   await untilLimit(0.45);

@@ -125,7 +125,7 @@ test('started while libvirtd is down, it says what it lacks and takes over when 
   });
   assert.equal(await daemon.metric('virtsla_libvirt_connected'), 0);
   assert.ok(((await daemon.metric('virtsla_lacks')) ?? 0) >= 1, 'it lacks nothing');
-  assert.match(daemon.log.slice(logged), /libvirt/i);
+  await waitUntil('the log to say so', () => /"event":"libvirt/.test(daemon.log.slice(logged)), { seconds: 10 });
   const status = await daemon.virtslad('status');
   assert.match(status.stdout + status.stderr, /libvirt/i);
   assert.doesNotMatch(daemon.log.slice(logged), /\\n\s+at /, 'a stack trace');

@@ -2,7 +2,7 @@
  * What the kernel says about a guest's CPU groups, found and read without virtslad. On cgroup v1 a limit is the pair
  * cfs_quota_us, cfs_period_us and the weight is cpu.shares; both versions are given in v2's words.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const CPU_FILES = [
@@ -76,18 +76,28 @@ export function readWeight(groups: CpuGroups): number {
     : Number(readText(join(groups.weightDir, 'cpu.shares'))) / 10.24;
 }
 
-/** Overwrites a group's quota as a stranger would; the period stays. */
+/** Overwrites a group's quota as a stranger would; the period stays. A negative quota is none. */
 export function writeForeignQuota(groups: CpuGroups, group: string, quotaUsec: number): void {
   const { periodUsec } = readLimit(groups, group);
   const directory = join(groups.domainDir, group);
-  if (groups.version === 2) writeFileSync(join(directory, 'cpu.max'), `${quotaUsec} ${periodUsec}`);
-  else writeFileSync(join(directory, 'cpu.cfs_quota_us'), String(quotaUsec));
+  if (groups.version === 1) writeText(join(directory, 'cpu.cfs_quota_us'), String(quotaUsec));
+  else writeText(join(directory, 'cpu.max'), `${quotaUsec < 0 ? 'max' : quotaUsec} ${periodUsec}`);
 }
 
 /** Overwrites the weight as a stranger would. */
 export function writeForeignWeight(groups: CpuGroups, weight: number): void {
-  if (groups.version === 2) writeFileSync(join(groups.weightDir, 'cpu.weight'), String(weight));
-  else writeFileSync(join(groups.weightDir, 'cpu.shares'), String(Math.round(weight * 10.24)));
+  if (groups.version === 1) writeText(join(groups.weightDir, 'cpu.shares'), String(Math.round(weight * 10.24)));
+  else writeText(join(groups.weightDir, 'cpu.weight'), String(weight));
+}
+
+/** One write(2) and nothing else: O_TRUNC would show up as a second IN_MODIFY. */
+function writeText(path: string, text: string): void {
+  const file = openSync(path, 'r+');
+  try {
+    writeSync(file, text);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The directories of a guest's CPU groups: its own and one for each thread group. */
