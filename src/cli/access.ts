@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { CONFIG_KEY_NAMES } from '../config/keys.js';
 import { printable } from '../printable.js';
-import type { Snapshot } from '../snapshot/types.js';
+import type { ControlSnapshot, Snapshot } from '../snapshot/types.js';
 import { styleFor } from './render/style.js';
 import type { DaemonClient } from './services.js';
 import type { VerbContext } from './verb.js';
@@ -25,10 +25,24 @@ export async function view(context: VerbContext): Promise<View> {
   const session = await context.services.openLocal(context.config(), await context.log(), { write: false });
   try {
     const { snapshot } = await session.plan();
-    return { snapshot, source: 'local' };
+    return { snapshot: seenOnce(snapshot), source: 'local' };
   } finally {
     await session.close();
   }
+}
+
+/** One look knows no rates, and what is due waits for somebody to write it. */
+function seenOnce(snapshot: Snapshot): Snapshot {
+  const waits = !snapshot.killSwitch && snapshot.mode === 'enforce';
+  const reason = 'no daemon runs; virtslad apply --once writes it';
+  const controlSeen = (control: ControlSnapshot): ControlSnapshot =>
+    control.status === 'pending' && waits ? { ...control, reason } : control;
+  const domains = snapshot.domains.map((domain) => ({
+    ...domain,
+    cpu: null,
+    controls: domain.controls.map(controlSeen),
+  }));
+  return { ...snapshot, domains };
 }
 
 /** Through the daemon if one runs, else as the one writer of this host for as long as `act` takes. */

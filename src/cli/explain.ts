@@ -1,6 +1,6 @@
 /** `virtslad explain DOMAIN`: why each value of a guest is what it is. */
 import { findDomain } from '../http/find-domain.js';
-import { view } from './access.js';
+import { libvirtIsAway, view } from './access.js';
 import { print } from './print.js';
 import { renderExplain } from './render/explain.js';
 import { EXIT_DONE, USUAL_EXITS, type Verb } from './verb.js';
@@ -20,6 +20,7 @@ export const explain: Verb = {
   exits: USUAL_EXITS,
   async run(context) {
     const { snapshot, source } = await view(context);
+    libvirtIsAway(context, snapshot);
     const domain = findDomain(snapshot, context.arguments[0] ?? '');
     print(context, domain, () => renderExplain(domain, snapshot, context.reader, source));
     return EXIT_DONE;

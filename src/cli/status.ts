@@ -1,6 +1,6 @@
 /** `virtslad status [DOMAIN]`: how the daemon, the host and the guests are now. */
 import { findDomain } from '../http/find-domain.js';
-import { view } from './access.js';
+import { libvirtIsAway, view } from './access.js';
 import { print } from './print.js';
 import { renderDomainStatus } from './render/domain.js';
 import { renderStatus } from './render/status.js';
@@ -29,6 +29,7 @@ export const status: Verb = {
     if (name === undefined) {
       print(context, snapshot, () => renderStatus(snapshot, context.reader, source));
     } else {
+      libvirtIsAway(context, snapshot);
       const domain = findDomain(snapshot, name);
       print(context, domain, () => renderDomainStatus(domain, snapshot, context.reader, source));
     }

@@ -339,6 +339,21 @@ test('an interrupt ends a command that reads at once, and one that writes when i
   assert.equal((await writing).code, 0);
 });
 
+test('a guest that is not found while libvirt is away is said to be perhaps only out of sight', async () => {
+  const away = fixturePlan({ libvirt: { ...fixtureSnapshot().libvirt, connected: false, lastError: 'refused' } });
+  for (const verb of ['explain', 'status']) {
+    const run = await command([verb, 'nobody'], planning(away));
+    assert.match(run.err, /^not connected to libvirt at qemu:\/\/\/system: refused; its guests were not reached\n/);
+    assert.match(run.err, /DOMAIN_UNKNOWN/);
+  }
+});
+
+test('without a daemon no rate is claimed, and a pending change says who would make it', async () => {
+  const run = await command(['explain', 'db-1']);
+  assert.match(run.out, /cpu\.weight {2}pending: no daemon runs; virtslad apply --once writes it/);
+  assert.doesNotMatch(run.out, /CPU now/);
+});
+
 test('completion of guests prints plain names only, and nothing without a daemon', async () => {
   const run = await command(['completion', '--guests'], { daemon: true });
   assert.deepEqual(run.out.trim().split('\n').slice(0, 3), ['db-1', 'web-1', 'batch-1']);

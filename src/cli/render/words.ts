@@ -27,8 +27,8 @@ export function timeOf(ms: number, timeZone: string): string {
   const zone = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' })
     .formatToParts(ms)
     .find((part) => part.type === 'timeZoneName');
-  const offset = zone === undefined || zone.value === 'GMT' ? 'Z' : zone.value.slice('GMT'.length);
-  return new Date(ms).toLocaleString('sv-SE', { timeZone }) + offset;
+  const offset = zone?.value.slice('GMT'.length) ?? '';
+  return new Date(ms).toLocaleString('sv-SE', { timeZone }) + (/[1-9]/.test(offset) ? offset : 'Z');
 }
 
 /** The two largest units that matter: `45s`, `3m 5s`, `2h`, `4d 6h`. */
