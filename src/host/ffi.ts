@@ -76,20 +76,21 @@ export function registerCallback(
 
 /** Copies `length` bytes out of C memory. */
 export function readBytes(pointer: Pointer, length: number): Uint8Array {
-  if (pointer === null || length === 0) return new Uint8Array(0);
-  return koffi().decode(pointer, 'uint8_t', length) as Uint8Array;
+  const bytes = new Uint8Array(new ArrayBuffer(pointer === null ? 0 : length));
+  if (bytes.length > 0) memory().memcpy(bytes, pointer, bytes.length);
+  return bytes;
 }
 
 /** Copies an array of `length` pointers out of C memory. */
 export function readPointers(pointer: Pointer, length: number): Pointer[] {
-  if (pointer === null || length === 0) return [];
-  const addresses = koffi().decode(pointer, 'uint64_t', length) as BigUint64Array;
+  const addresses = new BigUint64Array(new ArrayBuffer(pointer === null ? 0 : length * 8));
+  if (addresses.length > 0) memory().memcpy(addresses, pointer, addresses.byteLength);
   return Array.from(addresses, (address) => (address === 0n ? null : address));
 }
 
 /** Copies a NUL-terminated UTF-8 string out of C memory. */
 export function readString(pointer: Pointer): string {
-  return pointer === null ? '' : koffi().decode.string(pointer);
+  return pointer === null ? '' : Buffer.from(readBytes(pointer, memory().strlen(pointer))).toString('utf8');
 }
 
 /** free(3). */
@@ -100,6 +101,25 @@ export function freeMemory(pointer: Pointer): void {
 /** errno of the last bound call on this thread. */
 export function lastErrno(): number {
   return koffi().errno();
+}
+
+interface Memory {
+  memcpy(to: ArrayBufferView, from: Pointer, bytes: number): Pointer;
+  strlen(string: Pointer): number;
+}
+
+let boundMemory: Memory | undefined;
+
+/** C's own copying: koffi.decode (3.3.4) keeps some 50 bytes of every array that it decodes. */
+function memory(): Memory {
+  if (boundMemory === undefined) {
+    const libc = requireLibrary('libc.so.6');
+    boundMemory = {
+      memcpy: libc.bind('memcpy', 'void *', ['void *', 'void *', 'ulong']) as Memory['memcpy'],
+      strlen: libc.bind('strlen', 'ulong', ['void *']) as Memory['strlen'],
+    };
+  }
+  return boundMemory;
 }
 
 let loaded: Koffi | undefined;

@@ -1,16 +1,13 @@
 /** A worker thread running call-worker.ts, as the pool wants it. */
 import { Worker } from 'node:worker_threads';
 import type { CallThread } from './call-pool.js';
-import type { CallReply, CallRequest, CallWorkerData } from './protocol.js';
-
-/** Enough for the XML of one guest and a list of thousands. */
-const HEAP_MIB_MAX = 96;
+import { type CallReply, type CallRequest, type CallWorkerData, WORKER_LIMITS } from './protocol.js';
 
 export function startCallThread(data: CallWorkerData, name: string): CallThread {
   const worker = new Worker(new URL('./call-worker.js', import.meta.url), {
     name,
     workerData: data,
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+    resourceLimits: WORKER_LIMITS,
   });
   let stopping = false;
   let problem = 'it ended by itself';

@@ -127,7 +127,7 @@ export function setOriginals(
 }
 
 export function uuidOf(libvirt: c.LibvirtLibrary, domain: Pointer): string {
-  const buffer = new Uint8Array(c.UUID_STRING_BYTES);
+  const buffer = new Uint8Array(new ArrayBuffer(c.UUID_STRING_BYTES));
   libvirt.virDomainGetUUIDString(domain, buffer);
   return Buffer.from(buffer.subarray(0, c.UUID_STRING_BYTES - 1)).toString('latin1');
 }

@@ -3,11 +3,10 @@
  * ever end by itself.
  */
 import { Worker } from 'node:worker_threads';
-import { type CallWorkerData, type EventMessage, type EventWorkerData, FLAG } from './protocol.js';
+import { type CallWorkerData, type EventMessage, type EventWorkerData, FLAG, WORKER_LIMITS } from './protocol.js';
 
 /** After a crash of the thread, which is a defect: not to make it a busy loop. */
 const RESTART_MS = 5000;
-const HEAP_MIB_MAX = 64;
 
 export interface EventThread {
   /** Resolves when the thread has ended; it may be stuck connecting, so the caller bounds the wait. */
@@ -36,7 +35,7 @@ export function startEventThread(data: CallWorkerData, listener: (message: Event
     worker = new Worker(new URL('./event-worker.js', import.meta.url), {
       name: 'libvirt-events',
       workerData: { ...data, flags } satisfies EventWorkerData,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+      resourceLimits: WORKER_LIMITS,
     });
     let problem = 'the event worker ended by itself';
     worker.on('message', listener);

@@ -52,3 +52,9 @@ export interface EventWorkerData {
 
 /** Cells of the flags shared with the event worker, which never returns to its event loop to get a message. */
 export const FLAG = { stop: 0, cells: 1 } as const;
+
+/**
+ * Heap of a worker: enough for the largest XML and a list of thousands. The young generation is small because it is
+ * never given back: without the limit a worker that once read 600 guests keeps 15 MiB more.
+ */
+export const WORKER_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2 } as const;
