@@ -62,7 +62,7 @@ const host: CommandHost = {
   workingDirectory: process.cwd(),
   services: createServices(process.env),
   signal: stop.signal,
-  // Listening from the start: a SIGHUP that comes early must not kill the daemon.
+  // Only the daemon asks for it; to any other command a hangup is what it always was.
   onReload: (listener) => void process.on('SIGHUP', listener),
 };
 const code = await runCommand(process.argv.slice(2), host);

@@ -29,6 +29,7 @@ export const run: Verb = {
   async run(context) {
     const config = context.config();
     const log = await context.log();
+    // The core reloads the policies on the same signal; this listens first, so that an early one does not end us.
     context.onReload(() => reportChanges(config, context, log));
     return context.services.runDaemon(config, log, context.signal);
   },

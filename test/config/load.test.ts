@@ -1,7 +1,7 @@
 /** Precedence of defaults, file and flags, key by key; the rules about the file itself. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -161,6 +161,17 @@ describe('the file itself', () => {
     const link = join(root, 'link.yaml');
     symlinkSync(path, link);
     assert.equal(problemsOf(named(link))[0]?.code, 'CONFIG_OWNER');
+  });
+  test('a link that another user could point elsewhere is refused, one of our own is followed', {
+    skip: isRoot ? false : 'needs root to change the owner',
+  }, () => {
+    const link = join(root, 'own-link.yaml');
+    symlinkSync(file('mode: observe\n'), link);
+    assert.equal(named(link)().mode, 'observe');
+    lchownSync(link, 65_534, 65_534);
+    const [problem] = problemsOf(named(link));
+    assert.equal(problem?.code, 'CONFIG_OWNER');
+    assert.match(problem?.message ?? '', /belongs to user 65534, who could change the configuration/);
   });
   test('a directory, a FIFO and a huge file are refused without hanging', () => {
     const fifo = join(root, 'fifo.yaml');
