@@ -155,7 +155,7 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
   const { parts, libvirt, events, reconciler, arrivals } = core;
   const reload = async (): Promise<void> => {
     const ok = await parts.generations.reload();
-    if (ok) log.info('policy.reloaded', { generation: parts.generations.active?.id ?? null });
+    if (ok) log.info('policy.reloaded', { generation: parts.generations.latest?.id ?? null });
     for (const problem of parts.generations.problems) log.error('policy.rejected', { problem });
     if (ok) await reconciler.full();
   };

@@ -78,6 +78,7 @@ function planFor(parts: Parts, domain: Domain, effective: EffectiveClass | null,
     read: (path) => handles?.read(path) ?? null,
     record: (control) => parts.journal.get(uuid, control),
     baselineUnknown: parts.journal.damaged !== null,
+    mayAdopt: parts.manages(domain),
     // While libvirt is being told, a call of ours may put an older value there: no drift.
     held: (control, key, text) => !parts.teller.busy(uuid, control) && parts.memory.held(domain, key, text),
     occasion: released ? 'release' : parts.memory.occasion(domain, effective),

@@ -95,6 +95,11 @@ export class Generations {
     return true;
   }
 
+  /** The set that was read last and is good: the one in force, or one that waits. */
+  get latest(): Generation | null {
+    return this.#candidate ?? this.pending?.generation ?? this.active;
+  }
+
   /** True while a good new set waits to be judged. */
   get undecided(): boolean {
     return this.#candidate !== null;

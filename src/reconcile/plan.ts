@@ -22,6 +22,8 @@ export interface DomainInput {
   readonly read: (path: string) => string | null;
   readonly record: (control: string) => JournalRecord | null;
   readonly baselineUnknown: boolean;
+  /** False for a guest outside what this daemon may manage: what its metadata says of originals is not ours to act on. */
+  readonly mayAdopt: boolean;
   /** True when this text was seen to hold there since the guest started, by this daemon. */
   readonly held: (control: string, key: string, text: string) => boolean;
   /** Why a difference is there when nobody has touched our value: `policy`, `schedule`, `start`, `hotplug`, `release`. */
@@ -69,7 +71,8 @@ export function planDomain(input: DomainInput): DomainPlan {
 function planControl(control: Control, input: DomainInput): ControlPlan | null {
   const { domain, effective, host } = input;
   const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host);
-  const record = input.record(control.id) ?? (domain.cgroup === null ? null : adoptedRecord(control, domain));
+  const record =
+    input.record(control.id) ?? (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
   if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input);
   if (domain.obstacle !== null) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };

@@ -142,7 +142,7 @@ function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly Write
 /** The guest carries its originals with it, for a migration or a saved image. */
 function tellOriginals(parts: Parts, { domain }: DomainPlan): void {
   const { uuid, facts } = domain;
-  if (facts?.id == null || parts.teller.busy(uuid, 'originals')) return;
+  if (facts?.id == null || parts.teller.busy(uuid, 'originals') || !parts.manages(domain)) return;
   const xml = formatOriginalsXml(parts.journal.of(uuid));
   if (JSON.stringify(parseOriginalsXml(xml)) === JSON.stringify(parseOriginalsXml(facts.originalsXml))) return;
   parts.teller.send({ uuid, id: facts.id, subject: 'originals', message: { originalsXml: xml } });

@@ -62,6 +62,7 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       read: (path) => handles.read(path),
       record: () => null,
       baselineUnknown: false,
+      mayAdopt: true,
       held: () => false,
       occasion: 'policy',
     });

@@ -23,6 +23,7 @@ export class GuestModel {
   originalsXml: string | null = null;
   vcpus: number;
   baselineUnknown = false;
+  mayAdopt = true;
   #id = 1;
 
   constructor(version: 1 | 2, vcpus: number, cputune: Partial<CpuTune> = {}) {
@@ -106,6 +107,7 @@ export class GuestModel {
       read: (path) => this.kernel.get(path) ?? null,
       record: (control) => this.journal.get(control) ?? null,
       baselineUnknown: this.baselineUnknown,
+      mayAdopt: this.mayAdopt,
       held: () => false,
       occasion,
     });

@@ -94,6 +94,20 @@ test('release leaves what someone else has put there since', () => {
   );
 });
 
+test('a guest outside what the daemon may manage is left alone, whatever its metadata says', () => {
+  fc.assert(
+    fc.property(guest, fraction, (given, limit) => {
+      const model = modelOf(given);
+      model.apply(classWith({ limit }));
+      model.saveAndRestore();
+      model.journal.clear();
+      model.mayAdopt = false;
+      for (const occasion of ['policy', 'release'] as const) assert.deepEqual(model.plan(null, occasion).controls, []);
+    }),
+    { numRuns: 100 },
+  );
+});
+
 test('widening parents first and narrowing children first never puts a child over its parent', () => {
   const level = fc.record({ from: fc.integer({ min: 1, max: 100 }), to: fc.integer({ min: 1, max: 100 }) });
   const text = (cores: number): string => `${cores * 1000} 100000`;

@@ -1,0 +1,312 @@
+/**
+ * The core on a host of its own, for fault tests: the real inventory, plan, apply, journal and reconciler, a libvirt in
+ * memory that writes the kernel as the real one does, a /proc of plain files, and CPU groups that are either the
+ * kernel's own (v1, below a group made for the test) or plain files (v2 under systemd, for what only libvirt writes).
+ * `boot` starts a daemon's core on it; booting again is a restart after kill -9.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CONTROLS } from '../../src/controls/registry.js';
+import { Inventory } from '../../src/domains/inventory.js';
+import type { Domain } from '../../src/domains/types.js';
+import type { CpuHierarchy } from '../../src/host/cgroup/layout.js';
+import type { Clock } from '../../src/host/clock.js';
+import type { SchedulerParameters } from '../../src/host/libvirt/client.js';
+import type { Log } from '../../src/log.js';
+import { compile } from '../../src/policy/compile.js';
+import type { LoadResult } from '../../src/policy/loader.js';
+import { Attribution } from '../../src/reconcile/attribution.js';
+import { Contention } from '../../src/reconcile/contested.js';
+import { Counters } from '../../src/reconcile/counters.js';
+import { planAsIfManaged } from '../../src/reconcile/cycle.js';
+import { Gate } from '../../src/reconcile/gate.js';
+import { Generations } from '../../src/reconcile/generations.js';
+import { GuestEvents } from '../../src/reconcile/guest-events.js';
+import { HandsOffRegister } from '../../src/reconcile/hands-off.js';
+import { History } from '../../src/reconcile/history.js';
+import { Journal } from '../../src/reconcile/journal.js';
+import { Memory } from '../../src/reconcile/memory.js';
+import { Operator } from '../../src/reconcile/operator.js';
+import type { Parts } from '../../src/reconcile/parts.js';
+import { Picture } from '../../src/reconcile/picture.js';
+import { classUnder } from '../../src/reconcile/reach.js';
+import { Reconciler } from '../../src/reconcile/reconciler.js';
+import { Teller } from '../../src/reconcile/tell.js';
+import type { Snapshot } from '../../src/snapshot/types.js';
+import { type FakeDomainOptions, FakeLibvirt } from '../fakes/fake-libvirt.js';
+import { HostTree } from '../fixtures/host-tree.js';
+
+const V1 = '/sys/fs/cgroup/cpu';
+
+/** Why the kernel's own groups cannot be used here; false when they can. */
+export const NO_REAL_GROUPS: string | false =
+  process.getuid?.() !== 0 ? 'needs root' : existsSync(join(V1, 'cpu.shares')) ? false : 'needs the v1 cpu controller';
+
+export interface Core {
+  readonly parts: Parts;
+  readonly reconciler: Reconciler;
+  readonly events: GuestEvents;
+  readonly operator: Operator;
+  readonly log: { readonly level: string; readonly event: string; readonly fields: Record<string, unknown> }[];
+}
+
+export interface BootOptions {
+  readonly manages?: (domain: Domain) => boolean;
+  readonly sample?: () => Promise<void>;
+  /** Do not ask libvirt yet. */
+  readonly blind?: boolean;
+}
+
+export class Bench {
+  readonly tree: HostTree;
+  readonly stateDir: string;
+  readonly killSwitch: string;
+  readonly libvirt: FakeLibvirt;
+  readonly hierarchy: CpuHierarchy;
+  policy = '';
+  mode: 'enforce' | 'observe' = 'enforce';
+  /** Added to the monotonic clock. */
+  aheadMs = 0;
+  readonly clock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() + this.aheadMs };
+  readonly #real: string | null;
+  readonly #pids = new Map<string, number>();
+  #nextPid = 70_001;
+  #core: Core | null = null;
+
+  /** `real`: the kernel's v1 groups. `files`: plain files laid out as v2 under systemd. */
+  constructor(kind: 'real' | 'files') {
+    this.tree = new HostTree(kind === 'real' ? 'v1' : 'v2-nested');
+    this.stateDir = join(this.tree.root, 'state');
+    this.killSwitch = join(this.tree.root, 'stop');
+    mkdirSync(this.stateDir);
+    this.#real =
+      kind === 'real'
+        ? join(V1, `machine-virtslad-test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`)
+        : null;
+    if (this.#real !== null) mkdirSync(join(this.#real, 'machine'), { recursive: true });
+    this.hierarchy = this.#real === null ? { version: 2, root: this.tree.cgroup } : { version: 1, root: this.#real };
+    this.libvirt = new FakeLibvirt({ onScheduler: (uuid, parameters) => this.#libvirtWrites(uuid, parameters) });
+    this.libvirt.onEvent((event) => this.#core?.events.onLibvirt(event));
+  }
+
+  /** A running guest, with its process and groups. @returns its uuid */
+  addGuest(options: FakeDomainOptions): string {
+    const uuid = this.libvirt.define(options);
+    this.startGuest(uuid, options);
+    return uuid;
+  }
+
+  startGuest(uuid: string, { name, vcpus = 1 }: FakeDomainOptions): void {
+    const pid = this.#nextPid++;
+    this.#pids.set(uuid, pid);
+    const id = this.libvirt.startDomain(uuid);
+    this.tree.addGuest({ pid, uuid, name, id, vcpus }, { startTicks: pid });
+    if (this.#real === null) return;
+    const group = join('/machine', `qemu-${id}-${name}.libvirt-qemu`);
+    this.tree.write(join(this.tree.proc, String(pid), 'cgroup'), `1:cpu:${group}/emulator`);
+    mkdirSync(join(this.#real, group, 'emulator'), { recursive: true });
+    for (let vcpu = 0; vcpu < vcpus; vcpu++) mkdirSync(join(this.#real, group, `vcpu${vcpu}`));
+  }
+
+  /** The guest's own group. */
+  directory(uuid: string): string {
+    const pid = this.#pids.get(uuid);
+    const text = readFileSync(join(this.tree.proc, String(pid), 'cgroup'), 'utf8').trim();
+    const path =
+      text
+        .split('\n')
+        .find((line) => /cpu|^0::/.test(line))
+        ?.split(':')[2] ?? '';
+    return join(this.hierarchy.root, path, '..');
+  }
+
+  quota(uuid: string, vcpu = 0): string {
+    return readFileSync(join(this.directory(uuid), `vcpu${vcpu}`, 'cpu.cfs_quota_us'), 'utf8').trim();
+  }
+
+  /** Somebody writes the quota by hand. */
+  setQuota(uuid: string, quotaUsec: number, vcpu = 0): void {
+    writeFileSync(join(this.directory(uuid), `vcpu${vcpu}`, 'cpu.cfs_quota_us'), String(quotaUsec));
+  }
+
+  weight(uuid: string): string {
+    return readFileSync(this.weightFile(uuid), 'utf8').trim();
+  }
+
+  weightFile(uuid: string): string {
+    return this.#real === null
+      ? join(this.directory(uuid), '..', 'cpu.weight')
+      : join(this.directory(uuid), 'cpu.shares');
+  }
+
+  /** The policy whose one class every guest has; null: a set that no guest matches. */
+  setClass(cpu: string | null): void {
+    const body = cpu ?? 'limit: 50%';
+    const match = cpu === null ? '{ name: nobody }' : '{ any: true }';
+    this.policy = `version: 1\nclasses:\n  gold:\n    cpu: { ${body} }\nassignments:\n  - { class: gold, match: ${match} }\n`;
+  }
+
+  load(): LoadResult {
+    return compile([{ path: '10.yaml', text: this.policy }]);
+  }
+
+  /** A daemon's core, as `daemon.ts` begins it; what ran before is dead. */
+  async boot(options: BootOptions = {}): Promise<Core> {
+    await this.kill();
+    await this.libvirt.start(new AbortController().signal);
+    const core = this.#assemble(options);
+    await core.parts.journal.load({ readOnly: false }).catch(() => undefined);
+    await core.parts.handsOff.load({ readOnly: false }).catch(() => undefined);
+    await core.parts.generations.loadAccepted();
+    this.#core = core;
+    if (this.policy !== '') await core.parts.generations.reload();
+    if (options.blind === true) return core;
+    await core.reconciler.resync();
+    await core.reconciler.full();
+    return core;
+  }
+
+  async kill(): Promise<void> {
+    const core = this.#core;
+    this.#core = null;
+    await core?.reconciler.stop();
+    core?.parts.inventory.close();
+  }
+
+  /** Full cycles and libvirt's answers, until nothing is under way. */
+  async settle(): Promise<void> {
+    const core = this.#core;
+    if (core === null) return;
+    for (let round = 0; round < 4; round++) {
+      await core.reconciler.full();
+      await core.parts.teller.idle();
+      await pause(15);
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    await pause(5);
+    if (this.#real !== null) removeGroups(this.#real);
+    this.tree.remove();
+  }
+
+  #assemble(options: BootOptions): Core {
+    const log: Core['log'] = [];
+    const say =
+      (level: string) =>
+      (event: string, fields: object): void => {
+        log.push({ level, event, fields: { ...fields } });
+      };
+    const logger: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    const { clock, libvirt, stateDir } = this;
+    const inventory = new Inventory({
+      hierarchy: this.hierarchy,
+      procRoot: this.tree.proc,
+      runLibvirt: this.tree.runLibvirt,
+      libvirt,
+      log: logger,
+      onOpened: () => undefined,
+      onClosed: () => undefined,
+      onVcpus: () => undefined,
+    });
+    const generations = new Generations({
+      stateDir,
+      load: async () => this.load(),
+      clock,
+      blastRadius: { percent: 20, domains: 5 },
+      persist: this.mode === 'enforce',
+    });
+    const journal = new Journal(stateDir, clock);
+    const handsOff = new HandsOffRegister(stateDir, clock);
+    const gate = new Gate({ mode: this.mode, killSwitch: this.killSwitch });
+    const contention = new Contention();
+    const tellFailures = new Map<string, string>();
+    const manages = options.manages ?? (() => true);
+    const classOf = (domain: Domain) =>
+      generations.active === null || !manages(domain) ? null : classUnder(generations.active, domain, clock.nowMs());
+    const picture = new Picture({
+      handsOff: (uuid) => handsOff.of(uuid),
+      record: (uuid, control) => journal.get(uuid, control),
+      classOf,
+      asIfManaged: (domain) => planAsIfManaged(parts, domain),
+      read: (uuid, path) => inventory.handles(uuid)?.read(path) ?? null,
+      stopped: () => gate.stop(),
+      tellFailure: (uuid, control) => tellFailures.get(`${uuid} ${control}`) ?? null,
+      contention,
+      monotonicMs: clock.monotonicMs,
+      cpu: () => null,
+    });
+    const teller = new Teller({
+      libvirt,
+      monotonicMs: clock.monotonicMs,
+      onDone: (errand, outcome) => core.events.onTold(errand, outcome),
+      onIdle: (uuid) => core.reconciler.request(uuid),
+    });
+    const parts: Parts = {
+      clock,
+      log: logger,
+      host: { cores: 8, cpuVersion: this.hierarchy.version },
+      controls: CONTROLS,
+      inventory,
+      generations,
+      journal,
+      handsOff,
+      gate,
+      contention,
+      attribution: new Attribution(),
+      memory: new Memory(),
+      counters: new Counters(CONTROLS.filter(({ built }) => built).map(({ id }) => id)),
+      history: new History(stateDir),
+      teller,
+      picture,
+      tellFailures,
+      manages,
+      classOf,
+    };
+    const reconciler = new Reconciler({
+      parts,
+      libvirt,
+      cycleMs: 5_000,
+      sample: options.sample ?? (async () => undefined),
+      onCycle: () => undefined,
+    });
+    const core: Core = {
+      parts,
+      reconciler,
+      events: new GuestEvents(parts, reconciler),
+      operator: new Operator(parts, reconciler, () => ({ domains: picture.domains() }) as unknown as Snapshot),
+      log,
+    };
+    return core;
+  }
+
+  /** libvirt sets the groups itself when it is told parameters. */
+  #libvirtWrites(uuid: string, { cpu_shares, vcpu_quota, vcpu_period }: SchedulerParameters): void {
+    const directory = this.directory(uuid);
+    if (cpu_shares !== undefined) writeFileSync(this.weightFile(uuid), String(cpu_shares));
+    for (const name of readdirSync(directory).filter((one) => /^vcpu\d+$/.test(one))) {
+      const at = join(directory, name);
+      if (this.#real === null) continue;
+      if (vcpu_period !== undefined) writeFileSync(join(at, 'cpu.cfs_period_us'), String(vcpu_period));
+      if (vcpu_quota !== undefined) writeFileSync(join(at, 'cpu.cfs_quota_us'), String(vcpu_quota));
+    }
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Groups are removed from the leaves up; their files go with them. */
+function removeGroups(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeGroups(join(path, entry.name));
+  }
+  rmdirSync(path);
+}
+
+export function removeGroup(path: string): void {
+  if (path.startsWith(V1)) removeGroups(path);
+  else rmSync(path, { recursive: true });
+}
