@@ -54,6 +54,12 @@ export class Daemon {
     for (const [name, text] of Object.entries(options.policies)) this.writePolicy(name, text);
   }
 
+  /** The end of its log, without the requests that the test itself made. */
+  lastWords(lines: number): string {
+    const said = this.log.split('\n').filter((line) => line !== '' && !line.includes('"event":"http.'));
+    return said.slice(-lines).join('\n');
+  }
+
   writePolicy(name: string, text: string): void {
     writeFileSync(join(this.policyDir, name), text, { mode: 0o644 });
   }

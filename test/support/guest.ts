@@ -3,7 +3,7 @@
  * domain of type qemu that boots a disk of one sector.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootDisk } from './boot-sector.js';
 import { type CommandResult, execute, output } from './command.js';
@@ -61,7 +61,7 @@ export class Guest {
 
   /** The QEMU process now; throws when the guest does not run. */
   get pid(): number {
-    const pid = readPid(this.#libvirt, this.name);
+    const pid = readPid(this.#libvirt, this.uuid);
     if (pid === null) throw new Error(`guest ${this.name} does not run`);
     return pid;
   }
@@ -92,7 +92,7 @@ export class Guest {
 
   /** Kills QEMU and waits until libvirt has noticed; a persistent guest is undefined too. No error if it is gone. */
   async destroy(): Promise<void> {
-    const pid = readPid(this.#libvirt, this.name);
+    const pid = readPid(this.#libvirt, this.uuid);
     // Ten times faster than `virsh destroy`, which asks QEMU nicely first.
     if (pid !== null) process.kill(pid, 'SIGKILL');
     await waitUntil(
@@ -119,10 +119,23 @@ export class Guest {
   }
 }
 
-function readPid({ runDir }: Libvirt, name: string): number | null {
-  const path = join(runDir, 'qemu', `${name}.pid`);
-  const pid = existsSync(path) ? Number(readFileSync(path, 'latin1').trim()) : 0;
-  return Number.isInteger(pid) && pid > 1 && existsSync(`/proc/${pid}`) ? pid : null;
+/** Pid files are named after the guest, but not byte for byte (libvirt escapes quotes): the process knows its uuid. */
+function readPid({ runDir }: Libvirt, uuid: string): number | null {
+  const directory = join(runDir, 'qemu');
+  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+    if (!name.endsWith('.pid')) continue;
+    const pid = readOrEmpty(join(directory, name)).trim();
+    if (/^\d+$/.test(pid) && readOrEmpty(`/proc/${pid}/cmdline`).includes(`\0-uuid\0${uuid}\0`)) return Number(pid);
+  }
+  return null;
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 /** 16 MiB, one disk, no network, no USB, no balloon: about 35 MiB of QEMU and no threads that stir. */

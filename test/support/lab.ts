@@ -111,6 +111,8 @@ export class Lab {
     });
     this.cleanup.defer('kill the daemon', async () => {
       await daemon.kill('SIGKILL');
+      // Seen only when a test fails: the runner shows the output of the process then.
+      console.log(`── the daemon's last words\n${daemon.lastWords(40)}`);
     });
     return daemon;
   }
