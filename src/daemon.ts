@@ -26,7 +26,8 @@ import { readVersion } from './version.js';
 export interface LocalSession {
   plan(): Promise<PlanReport>;
   readonly commands: Commands;
-  close(): Promise<void>;
+  /** False: a thread is stuck in a native call, and the process cannot end the usual way. */
+  close(): Promise<boolean>;
 }
 
 type Closer = () => void | Promise<void>;
@@ -65,7 +66,7 @@ export async function runDaemon(config: Config, log: Log, signal: AbortSignal): 
     });
     return 0;
   } finally {
-    await end(core, lock, log, closers);
+    if (!(await end(core, lock, log, closers))) exitNow(0);
   }
 }
 
@@ -95,8 +96,9 @@ export async function openLocal(
       return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };
     },
     async close() {
-      await end(core, lock, log);
+      const clean = await end(core, lock, log);
       abort.abort();
+      return clean;
     },
   };
 }
@@ -211,8 +213,8 @@ function measureEventLoop(core: Core): () => void {
   };
 }
 
-/** Limits stay in place. A thread stuck in a native call cannot be waited for: the process leaves without it. */
-async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Closer[] = []): Promise<void> {
+/** Limits stay in place. False when a thread is stuck in a native call, for which nothing can wait. */
+async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Closer[] = []): Promise<boolean> {
   notify('STOPPING=1');
   const { parts, reconciler, arrivals, watcher, libvirt } = core;
   const tidy = (async () => {
@@ -224,7 +226,7 @@ async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Cl
     parts.inventory.close();
   })();
   await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
-  log.info('daemon.stop', {}, 'limits stay in place');
+  if (closers.length > 0) log.info('daemon.stop', {}, 'limits stay in place');
   lock?.release();
-  if (lock !== null && libvirt.status().abandonedWorkers > 0) exitNow(0);
+  return libvirt.status().abandonedWorkers === 0;
 }

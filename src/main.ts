@@ -43,12 +43,18 @@ function onDefect(error: unknown): void {
 process.on('uncaughtException', onDefect);
 process.on('unhandledRejection', onDefect);
 
+/** process.exit waits for threads, and one that is stuck in a native call never ends. */
+async function leaveNow(code: number): Promise<void> {
+  const { exitNow } = await import('./host/libc.js');
+  exitNow(code);
+}
+
 const stop = new AbortController();
 function onStop(): void {
   // npm and terminals may send the signal twice; the second is the same wish.
   if (stop.signal.aborted) return;
   stop.abort();
-  setTimeout(() => process.exit(EXIT_ERROR), STOP_DEADLINE_MS).unref();
+  setTimeout(() => void leaveNow(EXIT_ERROR), STOP_DEADLINE_MS).unref();
 }
 process.on('SIGTERM', onStop);
 process.on('SIGINT', onStop);
@@ -67,4 +73,5 @@ const host: CommandHost = {
 };
 const code = await runCommand(process.argv.slice(2), host);
 await Promise.all([drained(process.stdout), drained(process.stderr)]);
+if (host.services.stuck?.() === true) await leaveNow(code);
 process.exit(code);

@@ -29,18 +29,28 @@ export interface Services {
   /** Files and directories, as one set. */
   loadPolicyPaths(paths: readonly string[]): Promise<LoadResult>;
   policyJsonSchema(): Promise<unknown>;
+  /** True once a thread is known to be stuck in a native call: process.exit would wait for it. */
+  stuck?(): boolean;
   createLog(options: { readonly level: LogLevel; readonly format: LogFormat }): Promise<ProcessLog>;
 }
 
 export function createServices(environment: Readonly<Record<string, string | undefined>>): Services {
+  let stuck = false;
   return {
+    stuck: () => stuck,
     async runDaemon(config, log, signal) {
       const { runDaemon } = await import('../daemon.js');
       return runDaemon(config, log, signal);
     },
     async openLocal(config, log, options) {
       const { openLocal } = await import('../daemon.js');
-      return openLocal(config, log, options);
+      const session = await openLocal(config, log, options);
+      const close = async (): Promise<boolean> => {
+        const clean = await session.close();
+        stuck ||= !clean;
+        return clean;
+      };
+      return { ...session, close };
     },
     async connectSocket(path) {
       const { connectSocket } = await import('../http/client.js');
