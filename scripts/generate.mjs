@@ -7,15 +7,27 @@ import { ensureNpmPackages, ROOT } from './bootstrap.mjs';
 import { build } from './build.mjs';
 import { SetupError } from './child.mjs';
 
-/** file in the repository ← function `name` of the built module `from`. */
-export const GENERATED = [];
+/** File in the repository ← what makes it. `load` imports a module of the build. */
+export const GENERATED = {
+  'schema/policy.schema.json': async (load) => (await load('policy/json-schema.js')).policyJsonSchema(),
+  'docs/reference/cli.md': async (load) => (await load('cli/reference.js')).cliReference(),
+  'docs/reference/configuration.md': async (load) => (await load('config/reference.js')).configurationReference(),
+  'docs/reference/errors.md': async (load) => (await load('errors-reference.js')).errorReference(),
+  'docs/reference/metrics.md': async (load) => {
+    const { CONTROLS } = await load('controls/registry.js');
+    return (await load('metrics/reference.js')).renderMetricsReference(CONTROLS);
+  },
+  'docs/reference/policy.md': async (load) => (await load('policy/reference.js')).policyReference(),
+  'packaging/virtslad.yaml': async (load) => (await load('config/reference.js')).defaultConfigurationFile(),
+};
 
 /** @returns {Promise<string[]>} the files that differed; without `check` they have been written. */
 export async function generate({ check = false, signal } = {}) {
   const stale = [];
-  for (const { file, from, name } of GENERATED) {
+  for (const [file, make] of Object.entries(GENERATED)) {
     signal?.throwIfAborted();
-    const text = await render(from, name);
+    const made = await make(load);
+    const text = withNewline(typeof made === 'string' ? made : JSON.stringify(made, null, 2));
     const path = join(ROOT, file);
     if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;
     stale.push(file);
@@ -26,11 +38,13 @@ export async function generate({ check = false, signal } = {}) {
   return stale;
 }
 
-async function render(from, name) {
-  const path = join(ROOT, 'dist', from);
-  if (!existsSync(path)) throw new SetupError(`dist/${from} is missing: run \`npm run build\` first`);
-  const made = (await import(pathToFileURL(path).href))[name]();
-  const text = typeof made === 'string' ? made : JSON.stringify(made, null, 2);
+async function load(module) {
+  const path = join(ROOT, 'dist', module);
+  if (!existsSync(path)) throw new SetupError(`dist/${module} is missing: it did not compile`);
+  return import(pathToFileURL(path).href);
+}
+
+function withNewline(text) {
   return text.endsWith('\n') ? text : `${text}\n`;
 }
 
