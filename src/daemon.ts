@@ -8,7 +8,6 @@ import { assemble, type Core } from './assemble.js';
 import type { Config } from './config/types.js';
 import { VirtsladError } from './errors.js';
 import { readHostFacts } from './host/host-facts.js';
-import { exitNow } from './host/libc.js';
 import { type Lock, makeDirectory, takeLock } from './host/lock.js';
 import { notify, watchdogIntervalMs } from './host/systemd/notify.js';
 import { createWebServer } from './http/server.js';
@@ -37,8 +36,13 @@ const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
 const SCHEDULE_CHECK_MS = 60_000;
 
-/** Runs until `signal` aborts; resolves to the exit code. @throws VirtsladError RUN_LOCKED, STATE_DIRECTORY, HTTP_LISTEN_ADDRESS */
-export async function runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<number> {
+/** How the daemon ended: not clean when a thread is stuck in a native call. */
+export interface DaemonEnd {
+  readonly clean: boolean;
+}
+
+/** Runs until `signal` aborts. @throws VirtsladError RUN_LOCKED, STATE_DIRECTORY, HTTP_LISTEN_ADDRESS */
+export async function runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<DaemonEnd> {
   const version = readVersion();
   makeDirectory(config.stateDir, 0o700);
   const lock = takeLock(config.runDir);
@@ -64,10 +68,11 @@ export async function runDaemon(config: Config, log: Log, signal: AbortSignal): 
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    return 0;
-  } finally {
-    if (!(await end(core, lock, log, closers))) exitNow(0);
+  } catch (error) {
+    await end(core, lock, log, closers);
+    throw error;
   }
+  return { clean: await end(core, lock, log, closers) };
 }
 
 /** `write: false` takes no lock and writes nothing; `write: true` takes the one-writer lock or fails RUN_LOCKED. */

@@ -40,7 +40,9 @@ export function createServices(environment: Readonly<Record<string, string | und
     stuck: () => stuck,
     async runDaemon(config, log, signal) {
       const { runDaemon } = await import('../daemon.js');
-      return runDaemon(config, log, signal);
+      const { clean } = await runDaemon(config, log, signal);
+      stuck ||= !clean;
+      return 0;
     },
     async openLocal(config, log, options) {
       const { openLocal } = await import('../daemon.js');
