@@ -74,6 +74,7 @@ function notAGroup(value: PolicyNode, tree: KeyTree, findings: Findings): void {
 
 /** A near name here, else the same name elsewhere in a class, else what is known here. */
 function unknownKeyFix(key: string, tree: KeyTree, what: string): string {
+  if (/^c?\d+(?:[-.]c?\d+)?$/.test(key)) return 'a list with commas needs quotes inside { }, as in pin: "0-3,8"';
   const siblings = [...tree.children.keys(), ...(tree.path === '' ? CLASS_FIXED_KEYS : [])];
   if (key.includes('.') && findKey(tree, key) !== undefined) {
     const names = key.split('.');

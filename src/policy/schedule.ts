@@ -22,7 +22,9 @@ const MINUTE_MS = 60_000;
  * Windows that meet are one stretch. After so many links the search for its end is given up and the end of the last
  * link returned: looking again there finds nothing changed and goes on.
  */
-const LINKS_MAX = 64;
+const LINKS_MAX = 32;
+/** The package takes up to a millisecond for an answer, and the same are needed several times over. */
+const KNOWN_STARTS_MAX = 8;
 
 export interface Scheduler {
   /** The schedules with an open window, in their order: where two set the same key, the later wins. */
@@ -58,25 +60,37 @@ function schedulerOf(generation: Generation): Scheduler {
   return scheduler;
 }
 
-/** Remembers the last answer and how long it holds: asking again before that costs a comparison. */
+/** Remembers each answer for as long as it holds: asking again before that costs a comparison. */
 export function makeScheduler(schedules: readonly Schedule[]): Scheduler {
-  const timelines = schedules.map(timeline);
-  let answer: { readonly fromMs: number; readonly untilMs: number | null; readonly open: readonly Schedule[] } | null =
+  const timelines = schedules.map(timeline).map(remembered);
+  let all: { readonly fromMs: number; readonly untilMs: number | null; readonly open: readonly Schedule[] } | null =
     null;
   const at = (nowMs: number) => {
-    const holds = answer !== null && answer.fromMs <= nowMs && (answer.untilMs === null || nowMs < answer.untilMs);
-    if (answer === null || !holds) {
+    if (all === null || !holds(all, nowMs)) {
       const states = timelines.map((state) => state(nowMs));
       const changes = states.flatMap((state) => (state.untilMs === null ? [] : [state.untilMs]));
-      answer = {
+      all = {
         fromMs: nowMs,
         untilMs: changes.length === 0 ? null : Math.min(...changes),
         open: schedules.filter((_, index) => states[index]?.open === true),
       };
     }
-    return answer;
+    return all;
   };
   return { open: (nowMs) => at(nowMs).open, nextBoundary: (afterMs) => at(afterMs).untilMs };
+}
+
+/** At a boundary only the schedule that it belongs to is worked out anew. */
+function remembered(state: (nowMs: number) => State): (nowMs: number) => State {
+  let last: (State & { readonly fromMs: number }) | null = null;
+  return (nowMs) => {
+    if (last === null || !holds(last, nowMs)) last = { ...state(nowMs), fromMs: nowMs };
+    return last;
+  };
+}
+
+function holds(answer: { readonly fromMs: number; readonly untilMs: number | null }, nowMs: number): boolean {
+  return answer.fromMs <= nowMs && (answer.untilMs === null || nowMs < answer.untilMs);
 }
 
 function timeline(schedule: Schedule): (nowMs: number) => State {
@@ -84,32 +98,48 @@ function timeline(schedule: Schedule): (nowMs: number) => State {
   const starts = startsOf(schedule, zone);
   const lengthMs = schedule.forSeconds * 1000;
 
-  /** Whether a window is open when the forward clock shows `wallMs`. */
-  const openAt = (wallMs: number): boolean => {
-    const start = starts(wallMs - lengthMs);
-    return start !== null && start <= wallMs;
+  /** A start in (wallMs − backMs, wallMs], the earliest; null when there is none. */
+  const startWithin = (wallMs: number, backMs: number): number | null => {
+    const start = starts(wallMs - backMs);
+    return start !== null && start <= wallMs ? start : null;
+  };
+
+  /**
+   * The latest start that still has a window open at `wallMs`, or one not much earlier; null when none is open. Starts
+   * can only be searched forward: first try whether windows touch, then a few steps from the earliest, and in a row too
+   * dense for that look back ever further.
+   */
+  const lateStart = (wallMs: number): number | null => {
+    const touching = startWithin(wallMs, Math.min(MINUTE_MS, lengthMs));
+    if (touching !== null) return touching;
+    let start = startWithin(wallMs, lengthMs);
+    for (let step = 0; start !== null && step < 3; step++) {
+      const later = starts(start);
+      if (later === null || later > wallMs) return start;
+      start = later;
+    }
+    for (let backMs = MINUTE_MS * 2; start !== null && backMs < lengthMs; backMs *= 2) {
+      const later = startWithin(wallMs, backMs);
+      if (later !== null) return later;
+    }
+    return start;
   };
 
   /** End of the stretch of windows around `wallMs`, at which one is open. */
   const endOfStretch = (wallMs: number): number => {
     let end = wallMs;
-    for (let link = 0; link < LINKS_MAX && openAt(end); link++) {
-      // The latest start up to `end` carries furthest. Starts can only be searched forward: look back ever further.
-      for (let back = MINUTE_MS; ; back = Math.min(back * 2, lengthMs)) {
-        const start = starts(end - Math.min(back, lengthMs));
-        if (start !== null && start <= end) {
-          // The clock never shows a time inside a gap: what ends there ends with the gap.
-          end = zone.gap(start + lengthMs)?.to ?? start + lengthMs;
-          break;
-        }
-      }
+    for (let link = 0; link < LINKS_MAX; link++) {
+      const start = lateStart(end);
+      if (start === null) break;
+      // The clock never shows a time inside a gap: what ends there ends with the gap.
+      end = zone.gap(start + lengthMs)?.to ?? start + lengthMs;
     }
     return end;
   };
 
   return (nowMs) => {
     const wallMs = zone.forward(nowMs);
-    if (openAt(wallMs)) return { open: true, untilMs: zone.instant(endOfStretch(wallMs)) };
+    if (startWithin(wallMs, lengthMs) !== null) return { open: true, untilMs: zone.instant(endOfStretch(wallMs)) };
     const start = starts(wallMs);
     return { open: false, untilMs: start === null ? null : zone.instant(start) };
   };
@@ -118,9 +148,17 @@ function timeline(schedule: Schedule): (nowMs: number) => State {
 /** The first start after a wall time, gaps heeded; null when there is none. */
 function startsOf(schedule: Schedule, zone: ZoneClock): (afterWallMs: number) => number | null {
   const cron = new CronTime(schedule.cron, 'UTC');
+  /** Between `after` and `start` there is no other start: the same answer for whatever is asked in between. */
+  const known: { readonly after: number; readonly start: number }[] = [];
   const next = (afterWallMs: number): number | null => {
+    const found = known.find(({ after, start }) => after <= afterWallMs && afterWallMs < start);
+    if (found !== undefined) return found.start;
     try {
-      return cron.getNextDateFrom(new Date(afterWallMs), 'UTC').toMillis();
+      // Starts are whole minutes and the package walks second by second: from :59 it is one step to the next minute.
+      const lastSecond = Math.floor(afterWallMs / MINUTE_MS) * MINUTE_MS + 59_000;
+      const start = cron.getNextDateFrom(new Date(lastSecond), 'UTC').toMillis();
+      if (known.push({ after: afterWallMs, start }) > KNOWN_STARTS_MAX) known.shift();
+      return start;
     } catch {
       // The package gives up eight years from today.
       return null;
@@ -129,7 +167,7 @@ function startsOf(schedule: Schedule, zone: ZoneClock): (afterWallMs: number) =>
   return (afterWallMs) => {
     // Inside a gap, starts that came earlier in the gap are still ahead: they move to its end.
     const from = zone.gap(afterWallMs)?.from;
-    const start = next(from === undefined ? afterWallMs : from - 1000);
+    const start = next(from === undefined ? afterWallMs : from - 1);
     if (start === null) return null;
     return zone.gap(start)?.to ?? start;
   };
