@@ -38,12 +38,16 @@ export class Findings {
   }
 }
 
-function sorted(problems: readonly Problem[]): Problem[] {
-  return [...problems].sort((a, b) => comparePositions(a.where, b.where));
+/** By file and position; what concerns a file as a whole comes before what is in it. */
+export function sorted(problems: readonly Problem[]): Problem[] {
+  return [...problems].sort((a, b) => comparePositions(placeOf(a), placeOf(b)));
 }
 
-function comparePositions(a: Problem['where'], b: Problem['where']): number {
-  if (typeof a !== 'object' || typeof b !== 'object') return 0;
+function placeOf({ where }: Problem): SourcePosition {
+  return typeof where === 'object' ? where : { file: where ?? '', line: 0, column: 0 };
+}
+
+function comparePositions(a: SourcePosition, b: SourcePosition): number {
   return comparePaths(a.file, b.file) || a.line - b.line || a.column - b.column;
 }
 

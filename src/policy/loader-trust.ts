@@ -41,7 +41,7 @@ export function resolveTrusted(path: string, uid: number): Resolved {
         stats = found;
         continue;
       }
-      if (++links > LINKS_MAX) return { ok: false, missing: true, problem: unreadable(path, 'ELOOP') };
+      if (++links > LINKS_MAX) return { ok: false, missing: false, problem: unreadable(path, 'ELOOP') };
       const owner = wrongOwner(next, found, uid, 'link');
       if (owner !== null) return { ok: false, missing: false, problem: owner };
       const target = readlinkSync(next);

@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { compile } from './compile.js';
+import { sorted } from './findings.js';
 import type { LoadJob, LoadResult } from './loader.js';
 import { readPolicyDirectory, readPolicyPaths } from './loader-files.js';
 
@@ -13,7 +14,7 @@ function load(job: LoadJob): LoadResult {
   // What can be said about the files that could be read is said too, unless it may be for want of the others.
   const compiled = compile(read.files);
   const more = compiled.ok ? [] : compiled.problems.filter(({ code }) => code !== 'POLICY_CLASS_UNKNOWN');
-  return { ok: false, problems: [...read.problems, ...more] };
+  return { ok: false, problems: sorted([...read.problems, ...more]) };
 }
 
 parentPort?.postMessage('ready');
