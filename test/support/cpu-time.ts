@@ -16,6 +16,16 @@ export function vcpuThreadIds(pid: number): ReadonlyMap<number, number> {
   return threads;
 }
 
+/** Seconds that the vCPU threads were on a CPU or waited for one; on kernels without schedstat the waiting is missing. */
+export function vcpuDemandSeconds(pid: number): number {
+  let seconds = 0;
+  for (const tid of vcpuThreadIds(pid).values()) {
+    const [, waitNs = '0'] = readThread(pid, tid, 'schedstat').split(' ');
+    seconds += cpuSeconds(pid, tid) + Number(waitNs) / 1e9;
+  }
+  return seconds;
+}
+
 /** Seconds on a CPU since the thread began; 0 for one that is gone. */
 export function cpuSeconds(pid: number, tid: number): number {
   const schedstat = readThread(pid, tid, 'schedstat');

@@ -7,9 +7,9 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { bootDisk } from './boot-sector.js';
 import { type CommandResult, execute, output } from './command.js';
-import { measureCores } from './cpu-time.js';
+import { vcpuDemandSeconds } from './cpu-time.js';
 import { type CpuGroups, cpuGroups } from './kernel-view.js';
-import { waitUntil } from './wait.js';
+import { sleep, waitUntil } from './wait.js';
 
 /** The libvirtd that runs the guests, and where its files are. */
 export interface Libvirt {
@@ -80,12 +80,17 @@ export class Guest {
     await this.#virshOk(['start', this.uuid]);
   }
 
-  /** Waits until the vCPUs use at least that many cores: the BIOS is over and the boot sector spins. */
-  async waitUntilBusy({ atLeastCores = 0.85 * this.vcpus, seconds = 30 } = {}): Promise<void> {
+  /** Waits until every vCPU always wants a CPU, whether it gets one or not: the BIOS is over, the boot sector spins. */
+  async waitUntilBusy(seconds = 30): Promise<void> {
     const { pid } = this;
     await waitUntil(
-      `guest ${this.name} to use ${atLeastCores.toFixed(2)} cores`,
-      async () => ((await measureCores([pid], 0.5))[0] ?? 0) >= atLeastCores,
+      `guest ${this.name} to be busy`,
+      async () => {
+        const [began, before] = [performance.now(), vcpuDemandSeconds(pid)];
+        await sleep(0.5);
+        const elapsedSeconds = (performance.now() - began) / 1000;
+        return vcpuDemandSeconds(pid) - before > 0.9 * this.vcpus * elapsedSeconds;
+      },
       { seconds },
     );
   }

@@ -3,27 +3,15 @@
  * afterwards, also on failure and on a signal. What a killed run left behind is removed by the next.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cleanup, stopOnSignals } from './cleanup.js';
 import { Daemon, type DaemonOptions } from './daemon.js';
 import { Guest, type GuestOptions } from './guest.js';
+import { endProcesses, own, PARENT, removeGroups, removeLeftovers } from './leftovers.js';
 import { PrivateLibvirtd } from './private-libvirtd.js';
-import { waitUntil } from './wait.js';
 
-/** Not os.tmpdir(): QEMU's user must be able to get in, and socket paths must stay short. */
-const PARENT = '/tmp';
 const PREFIX = 'virtslad-lab-';
-const OWNER_FILE = 'owner.pid';
 
 export interface LabDaemonOptions {
   readonly policies: Readonly<Record<string, string>>;
@@ -46,7 +34,7 @@ export class Lab {
 
   /** A lab with a libvirtd that answers. Close it in `after`. */
   static async open(): Promise<Lab> {
-    await removeLeftovers();
+    await removeLeftovers(PREFIX, (name) => name.slice(PREFIX.length).split('-')[0] ?? null);
     const lab = new Lab();
     try {
       await lab.libvirtd.start();
@@ -64,7 +52,7 @@ export class Lab {
     this.cleanup.defer(`remove ${this.directory}`, () => rmSync(this.directory, { recursive: true, force: true }));
     this.cleanup.defer('remove cgroups left behind', () => removeGroups(this.suffix));
     this.cleanup.defer('end processes left behind', () => endProcesses(this.directory));
-    writeFileSync(join(this.directory, OWNER_FILE), String(process.pid));
+    own(this.directory);
     this.#imageDir = join(this.directory, 'images');
     mkdirSync(this.#imageDir, { mode: 0o755 });
     this.libvirtd = new PrivateLibvirtd(this.directory, this.cleanup);
@@ -128,70 +116,5 @@ export class Lab {
     const failures = await this.cleanup.run();
     this.#removeSignalHandlers();
     if (failures.length > 0) throw new AggregateError(failures, failures.map((failure) => failure.message).join('\n'));
-  }
-}
-
-/** Labs whose process is gone, without having had the time to clean up. */
-async function removeLeftovers(): Promise<void> {
-  for (const name of readdirSync(PARENT)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const directory = join(PARENT, name);
-    const owner = readOrEmpty(join(directory, OWNER_FILE));
-    if (owner === '' || readOrEmpty(`/proc/${owner}/cmdline`) !== '') continue;
-    await endProcesses(directory);
-    removeGroups(name.slice(PREFIX.length).split('-')[0] ?? name);
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-/** Kills every process whose command line names the directory: its libvirtd, guests and daemons, and nobody else's. */
-async function endProcesses(directory: string): Promise<void> {
-  const left = (): number[] =>
-    readdirSync('/proc')
-      .map(Number)
-      .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
-      .filter((pid) => readOrEmpty(`/proc/${pid}/cmdline`).includes(`${directory}/`));
-  for (const pid of left()) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It went by itself.
-    }
-  }
-  await waitUntil(`the processes of ${directory} to end`, () => left().length === 0, { seconds: 10 });
-}
-
-/** Groups of guests that died together with their libvirtd; a group that still has processes stays. */
-function removeGroups(suffix: string): void {
-  const root = '/sys/fs/cgroup';
-  for (const parent of [join(root, 'machine'), ...listDirectories(root).map((path) => join(path, 'machine'))]) {
-    for (const path of listDirectories(parent)) {
-      if (!path.endsWith(`-${suffix}.libvirt-qemu`)) continue;
-      for (const directory of [...listDirectories(path), path]) {
-        try {
-          rmdirSync(directory);
-        } catch {
-          // Still in use, or gone.
-        }
-      }
-    }
-  }
-}
-
-function listDirectories(path: string): string[] {
-  try {
-    return readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(path, entry.name));
-  } catch {
-    return [];
-  }
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
   }
 }
