@@ -4,7 +4,7 @@
  *
  *     const libvirt = new FakeLibvirt();
  *     const db = libvirt.define({ name: 'db-1', vcpus: 2 });
- *     libvirt.startDomain(db);               // emits started, resumed
+ *     libvirt.startDomain(db);               // emits resumed, started
  *     libvirt.hang(db);                      // its next call: timeout, then quarantined until recover(db)
  *     libvirt.disconnect('killed'); libvirt.reconnect({ emptyLists: 1 });
  */
@@ -116,11 +116,23 @@ export class FakeLibvirt implements LibvirtClient {
 
   /** @returns the id of the running instance */
   startDomain(uuid: string): number {
-    const id = this.#nextId++;
-    this.#change(uuid, { id, state: 'running' });
-    this.#lifecycle(uuid, 'started');
-    this.#lifecycle(uuid, 'resumed');
+    const id = this.beginStart(uuid);
+    this.finishStart(uuid);
     return id;
+  }
+
+  /** The process and its cgroups are being made; no event yet. @returns the id of the instance */
+  beginStart(uuid: string): number {
+    const id = this.#nextId++;
+    this.#change(uuid, { id, state: 'starting' });
+    return id;
+  }
+
+  /** The guest runs. libvirt says resumed, then started. */
+  finishStart(uuid: string): void {
+    this.#change(uuid, { state: 'running' });
+    this.#lifecycle(uuid, 'resumed');
+    this.#lifecycle(uuid, 'started');
   }
 
   /** Live values end with the instance; a transient domain is gone. */
@@ -133,6 +145,7 @@ export class FakeLibvirt implements LibvirtClient {
       originalsXml: domain.definedOriginals,
       vcpusOnline: domain.definedVcpus,
     });
+    if (event === 'stopped') this.#lifecycle(uuid, 'shutdown');
     this.#lifecycle(uuid, event);
     if (!domain.persistent) this.#domains.delete(uuid);
   }

@@ -198,6 +198,10 @@ export function clientContract(title: string, options: { skip: string | false },
       const stopped = await eventAfter(() => world.stopGuest(), lifecycle('stopped'));
       assert.equal(stopped.name, world.name);
 
+      const order = () =>
+        events.flatMap((event) => (event.kind === 'lifecycle' && event.uuid === world.uuid ? [event.event] : []));
+      assert.deepEqual(order().slice(-2), ['shutdown', 'stopped']);
+
       const facts = value(await client.facts(world.uuid));
       assert.equal(facts.state, 'shutoff');
       assert.equal(facts.id, null);
@@ -207,6 +211,7 @@ export function clientContract(title: string, options: { skip: string | false },
       assert.deepEqual([listed?.id, listed?.state], [null, 'shutoff']);
 
       await eventAfter(() => world.startGuest(), lifecycle('started'));
+      assert.deepEqual(order().slice(-2), ['resumed', 'started']);
       assert.notEqual(await runningId(), id);
     });
   });

@@ -30,6 +30,11 @@ export interface SchedulerParameters {
   readonly vcpu_quota?: bigint;
 }
 
+/**
+ * In libvirt's order: a start says `resumed`, then `started`; a stop `shutdown`, then `stopped`. A domain that is renamed
+ * says `undefined` (detail 1) and `defined` (detail 2) with one uuid; one undefined while it runs goes on as transient.
+ * vCPU hotplug says nothing at all.
+ */
 export type LibvirtEvent =
   | {
       readonly kind: 'lifecycle';
@@ -75,11 +80,17 @@ export interface LibvirtClient {
   stop(): Promise<void>;
   status(): LibvirtStatus;
   onEvent(listener: (event: LibvirtEvent) => void): void;
-  /** All domains, active and defined, with their states: one bulk call that touches no guest's monitor. */
+  /**
+   * All domains, active and defined, with their states: one bulk call that touches no guest's monitor. It may still take
+   * seconds while libvirt holds a guest's lock, as when it destroys one (seen: 1.6 s).
+   */
   list(): Promise<LibvirtOutcome<readonly ListedDomain[]>>;
   /** The domain's XML, parsed in the worker. */
   facts(uuid: string): Promise<LibvirtOutcome<DomainFacts>>;
-  /** Live only (VIR_DOMAIN_AFFECT_LIVE). Refused as `vanished` when the running instance is not `id` any more. */
+  /**
+   * Live only (VIR_DOMAIN_AFFECT_LIVE). Refused as `vanished` when the running instance is not `id` any more. One that
+   * ended as `timeout` may still take effect later, before `recovered`: read again then.
+   */
   setScheduler(uuid: string, id: number, parameters: SchedulerParameters): Promise<LibvirtOutcome<null>>;
   /** Sets, or with null removes, our element in the live metadata. */
   setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>>;

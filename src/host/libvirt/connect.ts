@@ -205,7 +205,7 @@ class WorkerLibvirtClient implements LibvirtClient {
         this.#libraryVersion = message.libraryVersion;
         this.#daemonVersion = message.daemonVersion;
         this.#lastError = null;
-        this.#log.info('libvirt.connected', { uri: this.#uri, version: message.daemonVersion });
+        this.#log.debug('libvirt.connection', { uri: this.#uri, version: message.daemonVersion });
         this.#emit({ kind: 'connected' });
         break;
       case 'disconnected': {
@@ -213,10 +213,10 @@ class WorkerLibvirtClient implements LibvirtClient {
         const was = this.#connected;
         this.#connected = false;
         this.#lastError = reason;
-        this.#log.warn('libvirt.disconnected', { uri: this.#uri, reason, retryInMs });
         this.#guests.failQueued('disconnected', reason);
         this.#bulk.failQueued('disconnected', reason);
         if (was) this.#emit({ kind: 'disconnected', reason });
+        else this.#log.warn('libvirt.connect_failed', { uri: this.#uri, reason, retryInMs }, 'tried again later');
         break;
       }
       case 'events':
