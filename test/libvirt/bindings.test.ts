@@ -10,7 +10,7 @@ import * as c from '../../src/host/libvirt/bindings.js';
 import { type Connection, listDomains, readFacts, setOriginals, setScheduler } from '../../src/host/libvirt/calls.js';
 import { closeConnection, openConnection } from '../../src/host/libvirt/connection.js';
 import { eventCallbacks } from '../../src/host/libvirt/event-callbacks.js';
-import { libraryMissing } from './real-guests.js';
+import { libraryMissing } from './library.js';
 
 const URI = 'test:///default';
 const NOBODY = '00000000-0000-4000-8000-000000000000';

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { LibvirtEvent } from '../../src/host/libvirt/client.js';
 import { connectLibvirt } from '../../src/host/libvirt/connect.js';
 import { keepingLog } from './keeping-log.js';
-import { libraryMissing } from './real-guests.js';
+import { libraryMissing } from './library.js';
 
 describe('without libvirt', () => {
   it('is disconnected for good, and says why', async () => {

@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { LibvirtClient, LibvirtEvent, LibvirtOutcome } from '../../src/host/libvirt/client.js';
 import { connectLibvirt } from '../../src/host/libvirt/connect.js';
+import { waitUntil } from '../support/wait.js';
 import { keepingLog } from './keeping-log.js';
 import { libvirtdMissing, type PrivateLibvirtd, privateLibvirtd } from './private-libvirtd.js';
+
+const WITHIN = { seconds: 20, everyMs: 20 };
 
 describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => {
   let libvirtd: PrivateLibvirtd;
@@ -38,7 +41,7 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
     assert.match(client.status().lastError ?? '', /No such file|Connection refused/);
     assert.equal(kind(await client.list()), 'disconnected');
     await libvirtd.start();
-    await until(() => client.status().connected);
+    await waitUntil('the client to connect', () => client.status().connected, WITHIN);
     assert.equal(kind(await client.list()), 'ok');
     assert.deepEqual(events, ['connected']);
   });
@@ -50,10 +53,10 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
       const uuid = await testDomain();
       assert.equal(kind(await client.facts(uuid)), 'ok');
       await libvirtd.signal(signal);
-      await until(() => !client.status().connected);
+      await waitUntil('the loss to be seen', () => !client.status().connected, WITHIN);
       assert.equal(kind(await client.facts(uuid)), 'disconnected');
       await libvirtd.start();
-      await until(() => client.status().connected);
+      await waitUntil('the client to connect', () => client.status().connected, WITHIN);
       // At once: the call workers' own connections are dead and they have to find out.
       assert.deepEqual((await Promise.all([client.list(), client.facts(uuid), client.facts('x')])).map(kind), [
         'ok',
@@ -61,7 +64,7 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
         'refused',
       ]);
       assert.equal((await client.setOriginals(uuid, 1, '<originals/>')).ok, true);
-      await until(() => events.length === 4);
+      await waitUntil('four events', () => events.length === 4, WITHIN);
       assert.deepEqual(events, ['connected', 'disconnected', 'connected', 'metadata'], 'events are registered again');
       assert.equal(client.status().reconnects, 1);
     });
@@ -75,14 +78,18 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
     await libvirtd.signal('SIGSTOP');
     assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['timeout', 'timeout']);
     assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['timeout', 'quarantined']);
-    await until(() => !client.status().connected);
+    await waitUntil('the loss to be seen', () => !client.status().connected, WITHIN);
     assert.match(client.status().lastError ?? '', /keepalive/);
     assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), [
       'disconnected',
       'disconnected',
     ]);
     await libvirtd.signal('SIGCONT');
-    await until(() => client.status().connected && client.status().abandonedWorkers === 0);
+    await waitUntil(
+      'all to be well',
+      () => client.status().connected && client.status().abandonedWorkers === 0,
+      WITHIN,
+    );
     assert.deepEqual((await Promise.all([client.list(), client.facts(uuid)])).map(kind), ['ok', 'ok']);
     assert.ok(events.includes('recovered'));
   });
@@ -108,12 +115,4 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
 
 function kind(outcome: LibvirtOutcome<unknown>): string {
   return outcome.ok ? 'ok' : outcome.failure;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail('it did not happen within 20 s');
 }

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { libraryMissing } from './real-guests.js';
+import { libraryMissing } from './library.js';
 
 const LIBVIRTD = '/usr/sbin/libvirtd';
 /** libvirtd as root is the host's libvirtd; as anyone else it keeps to directories of that user. */
