@@ -73,8 +73,8 @@ const ONLY_SNAPSHOTS = {
   'cli/render/': ['snapshot/'],
 };
 
-/** Modules that may write files: state of the daemon, and the kernel's files in one place. */
-const MAY_WRITE_FILES = ['host/', 'reconcile/history.ts', 'reconcile/journal.ts'];
+/** Modules that may write files: the daemon's state and socket, and the kernel's files in one place. */
+const MAY_WRITE_FILES = ['host/', 'http/socket.ts', 'reconcile/history.ts', 'reconcile/journal.ts'];
 const MAY_EXIT = ['main.ts', 'host/libc.ts'];
 const WRITERS =
   /\b(?:writeFile|appendFile|writeSync|writeFileSync|appendFileSync|createWriteStream|truncate\w*|rename\w*|symlink\w*|mkdir\w*)\b/;

@@ -81,7 +81,7 @@ export class Guest {
   }
 
   /** Waits until every vCPU always wants a CPU, whether it gets one or not: the BIOS is over, the boot sector spins. */
-  async waitUntilBusy(seconds = 30): Promise<void> {
+  async waitUntilBusy({ seconds = 30, signal }: { seconds?: number; signal?: AbortSignal } = {}): Promise<void> {
     const { pid } = this;
     await waitUntil(
       `guest ${this.name} to be busy`,
@@ -91,7 +91,7 @@ export class Guest {
         const elapsedSeconds = (performance.now() - began) / 1000;
         return vcpuDemandSeconds(pid) - before > 0.9 * this.vcpus * elapsedSeconds;
       },
-      { seconds },
+      { seconds, ...(signal === undefined ? {} : { signal }) },
     );
   }
 

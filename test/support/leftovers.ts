@@ -32,7 +32,7 @@ export async function removeLeftovers(prefix: string, suffixOf: (name: string) =
 /** Anybody may make a directory in /tmp; only one of this user's is believed. */
 function isOwnDirectory(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats !== undefined && stats.isDirectory() && stats.uid === process.getuid?.();
+  return stats?.isDirectory() === true && stats.uid === process.getuid?.();
 }
 
 /** Kills every process whose command line names the directory: its libvirtd, guests and daemons, and nobody else's. */
