@@ -7,15 +7,16 @@ import type { Config } from './config/types.js';
 import { CONTROLS } from './controls/registry.js';
 import { Arrivals } from './domains/arrivals.js';
 import { CpuAccounts } from './domains/cpu-accounts.js';
+import type { DomainHandles } from './domains/handles.js';
 import { Inventory } from './domains/inventory.js';
 import type { Domain } from './domains/types.js';
 import { type GroupChange, GroupWatcher } from './domains/watch.js';
-import { findCpuHierarchy } from './host/cgroup/layout.js';
-import { systemClock } from './host/clock.js';
+import { type CpuHierarchy, findCpuHierarchy } from './host/cgroup/layout.js';
+import { type Clock, systemClock } from './host/clock.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { connectLibvirt } from './host/libvirt/connect.js';
 import type { Log } from './log.js';
-import { loadPolicyDirectory } from './policy/loader.js';
+import { type LoadResult, loadPolicyDirectory } from './policy/loader.js';
 import { Attribution } from './reconcile/attribution.js';
 import { Contention } from './reconcile/contested.js';
 import { Counters } from './reconcile/counters.js';
@@ -55,13 +56,22 @@ export interface AssembleOptions {
   /** Watch groups with inotify: the daemon does, a lone command does not. */
   readonly watch: boolean;
   onCycle(seconds: number): void;
+  /** What a test puts in the place of the real part. */
+  readonly instead?: {
+    readonly clock?: Clock;
+    readonly libvirt?: LibvirtClient;
+    readonly hierarchy?: CpuHierarchy;
+    readonly loadPolicies?: () => Promise<LoadResult>;
+    readonly sample?: () => Promise<void>;
+  };
 }
 
 export function assemble(options: AssembleOptions): Core {
   const { config, log } = options;
-  const clock = systemClock;
-  const hierarchy = findCpuHierarchy(config.paths.cgroup);
-  const libvirt = connectLibvirt({ uri: config.libvirtUri, log });
+  const { instead = {} } = options;
+  const clock = instead.clock ?? systemClock;
+  const hierarchy = instead.hierarchy ?? findCpuHierarchy(config.paths.cgroup);
+  const libvirt = instead.libvirt ?? connectLibvirt({ uri: config.libvirtUri, log });
   const host = { cores: cpus().length, cpuVersion: hierarchy?.version ?? 2 } as const;
   const accounts = new CpuAccounts(config.paths.proc);
 
@@ -69,7 +79,11 @@ export function assemble(options: AssembleOptions): Core {
   const watcher = new GroupWatcher((change: GroupChange) => {
     if (arrivals?.handle(change) === true) return;
     const uuid = ownerOf.get(change.directory);
-    if (uuid !== undefined) core.events.onGroup(uuid, change);
+    if (uuid === undefined) return;
+    core.events.onGroup(uuid, change);
+    const handles = inventory.handles(uuid);
+    // A vCPU that is plugged in again has a new directory under the old name.
+    if (change.kind === 'created' && handles !== null) watchVcpus(uuid, handles);
   });
   const arrivals =
     hierarchy === null || !options.watch
@@ -85,6 +99,11 @@ export function assemble(options: AssembleOptions): Core {
     if (!options.watch) return;
     for (const directory of directories) if (watcher.add(directory)) ownerOf.set(directory, uuid);
   };
+  const watchVcpus = (uuid: string, handles: DomainHandles): void =>
+    watchGroups(
+      uuid,
+      handles.vcpuGroups().map((vcpu) => handles.vcpuDirectory(vcpu)),
+    );
   const inventory = new Inventory({
     hierarchy,
     procRoot: config.paths.proc,
@@ -93,8 +112,8 @@ export function assemble(options: AssembleOptions): Core {
     log,
     onOpened: (uuid, handles) => {
       const { domainDir, weightDir } = handles.cgroup;
-      const vcpus = handles.vcpuGroups().map((vcpu) => handles.vcpuDirectory(vcpu));
-      watchGroups(uuid, [domainDir, weightDir, ...vcpus]);
+      watchGroups(uuid, [domainDir, weightDir]);
+      watchVcpus(uuid, handles);
       arrivals?.addParentOf(weightDir);
     },
     onClosed: (uuid) => {
@@ -105,16 +124,12 @@ export function assemble(options: AssembleOptions): Core {
         watcher.remove(directory);
       }
     },
-    onVcpus: (uuid, handles, vcpus) =>
-      watchGroups(
-        uuid,
-        vcpus.map((vcpu) => handles.vcpuDirectory(vcpu)),
-      ),
+    onVcpus: watchVcpus,
   });
 
   const generations = new Generations({
     stateDir: config.stateDir,
-    load: () => loadPolicyDirectory(config.policyDir),
+    load: instead.loadPolicies ?? (() => loadPolicyDirectory(config.policyDir)),
     clock,
     blastRadius: config.blastRadius,
     persist: options.write && config.mode === 'enforce',
@@ -129,7 +144,10 @@ export function assemble(options: AssembleOptions): Core {
     libvirt,
     monotonicMs: clock.monotonicMs,
     onDone: (errand, outcome) => core.events.onTold(errand, outcome),
+    mayTell: ({ uuid }) => gate.stop() === null && handsOff.of(uuid)?.kind !== 'held',
     onIdle: (uuid) => core.reconciler.request(uuid),
+    onDefect: ({ uuid, subject }, error) =>
+      log.error('libvirt.tell_failed', { uuid, control: subject, reason: error.message }),
   });
 
   const manages = ({ uuid, name }: Domain): boolean => {
@@ -178,7 +196,7 @@ export function assemble(options: AssembleOptions): Core {
     parts,
     libvirt,
     cycleMs: config.cycleSeconds * 1000,
-    sample: () => accounts.sample(inventory, clock.monotonicMs),
+    sample: instead.sample ?? (() => accounts.sample(inventory, clock.monotonicMs)),
     onCycle: options.onCycle,
   });
   const snapshots = new SnapshotBuilder({ parts, reconciler, libvirt, config, version: options.version, hierarchy });

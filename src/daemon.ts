@@ -45,7 +45,7 @@ export interface DaemonEnd {
 export async function runDaemon(config: Config, log: Log, signal: AbortSignal): Promise<DaemonEnd> {
   const version = readVersion();
   makeDirectory(config.stateDir, 0o700);
-  const lock = takeLock(config.runDir);
+  const lock = takeLocks(config);
   const metrics = createMetrics({ version });
   const core = assemble({
     config,
@@ -82,13 +82,13 @@ export async function openLocal(
   { write }: { readonly write: boolean },
 ): Promise<LocalSession> {
   if (write) makeDirectory(config.stateDir, 0o700);
-  const lock = write ? takeLock(config.runDir) : null;
+  const lock = write ? takeLocks(config) : null;
   const core = assemble({ config, log, version: readVersion(), write, watch: false, onCycle: () => undefined });
   const abort = new AbortController();
   await loadState(core, config, log, !write);
   await core.libvirt.start(abort.signal);
   const loaded = await core.parts.generations.reload();
-  await core.reconciler.resync();
+  await core.parts.inventory.resync();
   if (!write) await core.parts.generations.preview();
   return {
     commands: core.operator,
@@ -106,6 +106,23 @@ export async function openLocal(
       return clean;
     },
   };
+}
+
+/** Of the host and of the state: a run directory that was removed must not let a second writer at the same journal. */
+function takeLocks({ runDir, stateDir }: Config): Lock {
+  const host = takeLock(runDir);
+  try {
+    const state = takeLock(stateDir);
+    return {
+      release() {
+        state.release();
+        host.release();
+      },
+    };
+  } catch (error) {
+    host.release();
+    throw error;
+  }
 }
 
 async function loadState(core: Core, config: Config, log: Log, readOnly = false): Promise<void> {
@@ -164,15 +181,16 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
     const ok = await parts.generations.reload();
     if (ok) log.info('policy.reloaded', { generation: parts.generations.latest?.id ?? null });
     for (const problem of parts.generations.problems) log.error('policy.rejected', { problem });
-    if (ok) await reconciler.full();
+    if (ok) await reconciler.tick();
   };
   libvirt.onEvent((event) => events.onLibvirt(event));
   arrivals?.start();
+  // Watched before it is read, so that no edit in between is lost.
+  await watchPolicyDirectory(config.policyDir, () => void reload(), signal);
+  reconciler.start();
   await Promise.all([libvirt.start(signal), reload()]);
   await reconciler.resync();
-  await reconciler.full();
-  reconciler.start();
-  watchPolicyDirectory(config.policyDir, () => void reload(), signal);
+  await reconciler.tick();
   watchSchedules(core, signal);
   const onHangup = (): void => {
     notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);

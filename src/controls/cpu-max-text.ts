@@ -21,7 +21,9 @@ export function parseCpuMax(text: string): CpuMax | null {
   const match = /^(max|\d+) (\d+)$/.exec(text);
   if (match === null) return null;
   const periodUsec = Number(match[2]);
-  return periodUsec > 0 ? { quotaUsec: match[1] === 'max' ? null : Number(match[1]), periodUsec } : null;
+  const quotaUsec = match[1] === 'max' ? null : Number(match[1]);
+  if (periodUsec <= 0 || !Number.isSafeInteger(periodUsec)) return null;
+  return quotaUsec === null || Number.isSafeInteger(quotaUsec) ? { quotaUsec, periodUsec } : null;
 }
 
 /** Share of one core that the text allows; Infinity without a quota, null for an unreadable text. */

@@ -79,7 +79,7 @@ export const cpuWeight: Control = {
 
   tellFor(texts) {
     const text = texts.get('cpu.weight');
-    return text === undefined || !/^\d+$/.test(text) ? null : { cpu_shares: BigInt(text) };
+    return text === undefined || !/^\d{1,6}$/.test(text) ? null : { cpu_shares: BigInt(text) };
   },
 };
 

@@ -50,8 +50,11 @@ export class Arrivals {
     if (!this.#partitions.has(change.directory)) return false;
     if (change.kind !== 'created') return true;
     const path = join(change.directory, change.name);
-    if (this.#isPartition(change.directory, change.name)) this.#addPartition(path);
-    else if (change.directory !== this.#options.hierarchy.root) void this.#look(path);
+    if (this.#isPartition(change.directory, change.name)) {
+      // Removed, or made anew under the same name.
+      this.#partitions.delete(path);
+      this.#addPartition(path);
+    } else if (change.directory !== this.#options.hierarchy.root) void this.#look(path);
     return true;
   }
 
@@ -88,6 +91,8 @@ export class Arrivals {
         if (pid !== null && uuid !== null) return this.#options.onArrival(uuid, pid);
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
       }
+    } catch {
+      // Too many open files, say: the start is seen when libvirt reports it.
     } finally {
       this.#looking.delete(path);
     }

@@ -15,11 +15,12 @@ export class DomainHandles {
     this.cgroup = cgroup;
   }
 
-  /** Null when the domain's directory is gone or is another one by now. */
+  /** Null when the domain's directory is gone or is another one by now. @throws when it cannot be opened for another reason */
   static open(cgroup: CpuCgroup): DomainHandles | null {
     const handles = new DomainHandles(cgroup);
-    const domain = handles.group(cgroup.domainDir);
-    if (domain !== null && domain.inode === cgroup.inode) return handles;
+    const domain = Group.open(cgroup.domainDir);
+    if (domain !== null) handles.#groups.set(cgroup.domainDir, domain);
+    if (domain?.inode === cgroup.inode) return handles;
     handles.close();
     return null;
   }
@@ -29,7 +30,7 @@ export class DomainHandles {
     const open = this.#groups.get(path);
     if (open !== undefined) return open;
     if (!this.#belongs(path)) return null;
-    const group = Group.open(path);
+    const group = openIfPossible(path);
     if (group !== null) this.#groups.set(path, group);
     return group;
   }
@@ -79,5 +80,14 @@ export class DomainHandles {
   #belongs(path: string): boolean {
     const { domainDir, weightDir } = this.cgroup;
     return path === domainDir || path === weightDir || dirname(path) === domainDir;
+  }
+}
+
+/** What cannot be opened now (too many open files) is unreadable for this look; the next one tries again. */
+function openIfPossible(path: string): Group | null {
+  try {
+    return Group.open(path);
+  } catch {
+    return null;
   }
 }

@@ -24,7 +24,7 @@ export interface InventoryOptions extends LocateOptions {
   onOpened(uuid: string, handles: DomainHandles): void;
   onClosed(uuid: string, handles: DomainHandles): void;
   /** vCPU groups came or went. */
-  onVcpus(uuid: string, handles: DomainHandles, vcpus: readonly number[]): void;
+  onVcpus(uuid: string, handles: DomainHandles): void;
 }
 
 export class Inventory {
@@ -64,6 +64,8 @@ export class Inventory {
       seen.add(one.uuid);
       if (this.#merge(one)) due.push(one.uuid);
     }
+    // Before the descriptions: one guest that libvirt cannot describe must not keep the others from being found.
+    this.#locateAll();
     await Promise.all(due.map((uuid) => this.refreshFacts(uuid)));
     this.#locateAll();
     for (const uuid of [...this.#entries.keys()]) if (!seen.has(uuid)) this.#dropUnlisted(uuid);
@@ -180,11 +182,13 @@ export class Inventory {
   #locate(entry: Entry, pid: number): void {
     const { uuid } = entry.listed;
     const located = locateProcess(pid, uuid, this.#options);
-    const handles = located.ok ? DomainHandles.open(located.cgroup) : null;
-    const obstacle = located.ok ? this.#objection(entry, located.cgroup, handles) : located.obstacle;
-    if (!located.ok || handles === null || obstacle !== null) {
-      handles?.close();
-      this.#setObstacle(entry, obstacle ?? 'its cgroup is gone');
+    if (!located.ok) {
+      this.#setObstacle(entry, located.obstacle);
+      return;
+    }
+    const { handles, obstacle } = this.#open(entry, located.cgroup);
+    if (handles === null) {
+      this.#setObstacle(entry, obstacle);
       return;
     }
     this.#close(entry);
@@ -194,14 +198,23 @@ export class Inventory {
     this.#options.onOpened(uuid, handles);
   }
 
-  /** Why a located group must not be acted on. */
-  #objection(entry: Entry, cgroup: CpuCgroup, handles: DomainHandles | null): string | null {
-    if (handles === null) return `its cgroup ${cgroup.domainDir} is gone`;
+  /** The group's handles, or why it must not be acted on. */
+  #open(
+    entry: Entry,
+    cgroup: CpuCgroup,
+  ): { handles: DomainHandles; obstacle: null } | { handles: null; obstacle: string } {
     for (const other of this.#entries.values()) {
       if (other === entry || other.handles === null || other.domain.cgroup?.inode !== cgroup.inode) continue;
-      return `its cgroup is that of guest ${other.domain.name}: left alone`;
+      return { handles: null, obstacle: `its cgroup is that of guest ${other.domain.name}: left alone` };
     }
-    return null;
+    try {
+      const handles = DomainHandles.open(cgroup);
+      return handles === null
+        ? { handles, obstacle: `its cgroup ${cgroup.domainDir} is gone` }
+        : { handles, obstacle: null };
+    } catch (error) {
+      return { handles: null, obstacle: `its cgroup cannot be opened: ${(error as Error).message}` };
+    }
   }
 
   #setObstacle(entry: Entry, obstacle: string): void {
@@ -254,7 +267,7 @@ export class Inventory {
       vcpuGroups: entry.handles?.vcpuGroups() ?? [],
     };
     const { uuid, vcpuGroups } = entry.domain;
-    if (entry.handles !== null && vcpuGroups.join() !== before) this.#options.onVcpus(uuid, entry.handles, vcpuGroups);
+    if (entry.handles !== null && vcpuGroups.join() !== before) this.#options.onVcpus(uuid, entry.handles);
   }
 
   #close(entry: Entry): void {

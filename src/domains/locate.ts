@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Group } from '../host/cgroup/group.js';
 import { type CpuHierarchy, cpuGroupPath, domainGroups } from '../host/cgroup/layout.js';
-import { readProcessCgroup, readProcessStat, readUuidArgument } from '../host/proc/process.js';
+import { mayLive, readProcessCgroup, readProcessStat, readUuidArgument } from '../host/proc/process.js';
 import type { CpuCgroup, ProcessIdentity } from './types.js';
 
 export interface LocateOptions {
@@ -45,6 +45,14 @@ export function readPidFiles(runLibvirt: string): ReadonlyMap<string, number> {
 
 /** Where the process with this pid lives, if it is the domain's and has a group of its own. */
 export function locateProcess(pid: number, uuid: string, options: LocateOptions): Located {
+  try {
+    return locate(pid, uuid, options);
+  } catch (error) {
+    return { ok: false, obstacle: `process ${pid} cannot be looked at: ${(error as Error).message}` };
+  }
+}
+
+function locate(pid: number, uuid: string, options: LocateOptions): Located {
   const { hierarchy, procRoot } = options;
   if (hierarchy === null) return { ok: false, obstacle: 'this host has no CPU controller mounted' };
   const stat = readProcessStat(procRoot, pid);
@@ -74,7 +82,7 @@ export function locateProcess(pid: number, uuid: string, options: LocateOptions)
 
 /** True when the process still is the one it was: same pid, same start time. */
 export function isAlive(process: ProcessIdentity, procRoot: string): boolean {
-  return readProcessStat(procRoot, process.pid)?.startTicks === process.startTicks;
+  return mayLive(procRoot, process.pid, process.startTicks);
 }
 
 /** libvirt's own sub-groups hold the threads; processes in the group itself or in `emulator` must be this one alone. */

@@ -2,7 +2,9 @@
  * inotify on the groups of guests: a written limit, a new vCPU group, a removed domain. It only ever says "look
  * again" with what changed; truth is read from the kernel afterwards. One watch a directory.
  */
-import { type FSWatcher, watch } from 'node:fs';
+
+import { type FSWatcher, statSync, watch } from 'node:fs';
+import { basename } from 'node:path';
 
 export interface GroupChange {
   /** `created` covers removal and renaming too; `written` is a write to a file. */
@@ -12,23 +14,27 @@ export interface GroupChange {
 }
 
 export class GroupWatcher {
-  readonly #watches = new Map<string, FSWatcher>();
+  readonly #watches = new Map<string, { readonly watcher: FSWatcher; readonly inode: bigint }>();
   readonly #onChange: (change: GroupChange) => void;
 
   constructor(onChange: (change: GroupChange) => void) {
     this.#onChange = onChange;
   }
 
-  /** False when the directory is gone or the kernel has no watch left for us; the cycle is the backstop then. */
+  /** Watches this very directory; one made anew under the same name is watched anew. False when it is gone or the kernel has no watch left for us; the cycle is the backstop then. */
   add(directory: string): boolean {
-    if (this.#watches.has(directory)) return true;
     try {
+      const inode = statSync(directory, { bigint: true }).ino;
+      if (this.#watches.get(directory)?.inode === inode) return true;
+      this.remove(directory);
       const watcher = watch(directory, (event, name) => {
         if (name === null) return;
+        // The kernel names the directory itself when it is removed: the watch went with it.
+        if (event === 'rename' && name === basename(directory)) this.remove(directory);
         this.#onChange({ kind: event === 'rename' ? 'created' : 'written', directory, name });
       });
       watcher.on('error', () => this.remove(directory));
-      this.#watches.set(directory, watcher);
+      this.#watches.set(directory, { watcher, inode });
       return true;
     } catch {
       return false;
@@ -36,7 +42,7 @@ export class GroupWatcher {
   }
 
   remove(directory: string): void {
-    this.#watches.get(directory)?.close();
+    this.#watches.get(directory)?.watcher.close();
     this.#watches.delete(directory);
   }
 

@@ -2,7 +2,7 @@
  * Files of our own that must survive a crash: written beside the old one, fsynced, renamed over it, and the directory
  * fsynced. A reader sees the old bytes or the new ones.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export async function writeDurably(path: string, text: string): Promise<void> {
@@ -12,6 +12,10 @@ export async function writeDurably(path: string, text: string): Promise<void> {
   try {
     await file.writeFile(text);
     await file.sync();
+  } catch (error) {
+    // A full disk must not keep the half of a file.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
   } finally {
     await file.close();
   }
@@ -34,13 +38,12 @@ export async function readIfPresent(path: string): Promise<string | null> {
   }
 }
 
-export async function removeIfPresent(path: string): Promise<void> {
-  await rm(path, { force: true });
-}
-
-/** Moves a damaged file aside, so that a human can look at it and the daemon can go on; gives its new path. */
-export async function quarantine(path: string, nowMs: number): Promise<string> {
+/**
+ * Gives a damaged file a second name, so that a human can look at it; the caller then writes a good one over the first.
+ * At no moment is there no file: a crash in between finds the damaged one again.
+ */
+export async function setAside(path: string, nowMs: number): Promise<string> {
   const aside = `${path}.damaged-${new Date(nowMs).toISOString().replaceAll(/[-:.]/g, '')}`;
-  await rename(path, aside);
+  await link(path, aside);
   return aside;
 }

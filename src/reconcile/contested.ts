@@ -60,6 +60,14 @@ export class Contention {
     if (knob !== undefined) knob.failures = 0;
   }
 
+  /** The reason for failures may be over (libvirt is back): tried again at once. Contests stand. */
+  retry(): void {
+    for (const knob of this.#knobs.values()) {
+      if (!knob.contested) knob.waitUntilMs = 0;
+      knob.failures = 0;
+    }
+  }
+
   /** The guest is gone, or an operator has asked for a fresh try. */
   forget(uuid: string): void {
     for (const name of [...this.#knobs.keys()]) if (name.startsWith(`${uuid} `)) this.#knobs.delete(name);

@@ -27,9 +27,10 @@ export class Counters {
     this.applyFailures[control] = (this.applyFailures[control] ?? 0) + 1;
   }
 
-  repaired(uuid: string, by: 'libvirt' | 'systemd' | 'unknown'): void {
+  /** `uuid` null: the guest is gone already. */
+  repaired(uuid: string | null, by: 'libvirt' | 'systemd' | 'unknown'): void {
     this.driftRepairs[by] = (this.driftRepairs[by] ?? 0) + 1;
-    this.driftRepairsByDomain[uuid] = (this.driftRepairsByDomain[uuid] ?? 0) + 1;
+    if (uuid !== null) this.driftRepairsByDomain[uuid] = (this.driftRepairsByDomain[uuid] ?? 0) + 1;
   }
 
   forget(uuid: string): void {

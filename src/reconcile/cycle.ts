@@ -6,6 +6,7 @@
 import type { Domain } from '../domains/types.js';
 import type { EffectiveClass } from '../policy/types.js';
 import { applyDomain, type WriteOutcome } from './apply.js';
+import type { JournalRecord } from './journal-format.js';
 import type { Parts } from './parts.js';
 import { type DomainPlan, planDomain } from './plan.js';
 import { changesOf, settle } from './settle.js';
@@ -20,38 +21,69 @@ export interface CycleResult {
 export async function cycle(parts: Parts, uuids: Iterable<string>): Promise<CycleResult> {
   const changes: PlannedChange[] = [];
   const outcomes: ControlOutcome[] = [];
-  const waiting: DomainPlan[] = [];
+  const waiting: string[] = [];
 
   const finish = (plan: DomainPlan): void => {
     changes.push(...changesOf(plan));
     outcomes.push(...settle(parts, plan, write(parts, plan)));
   };
-
-  await inSlices(uuids, (uuid) => {
+  const look = (uuid: string): void => {
     const plan = planOf(parts, uuid);
     if (plan === null) return;
-    const recording = plan.controls.some((control) => control.record !== null);
-    if (recording && parts.gate.stop() === null && parts.handsOff.of(uuid)?.kind !== 'held') waiting.push(plan);
+    if (recordsOf(plan).length > 0 && mayRecord(parts, uuid)) waiting.push(uuid);
     else finish(plan);
-  });
+  };
 
-  if (waiting.length > 0) {
-    const records = waiting
-      .flatMap((plan) => plan.controls.map((control) => control.record))
-      .filter((one) => one !== null);
-    await parts.journal.put(records).catch((error: Error) => {
-      parts.log.error(
-        'journal.save',
-        { reason: error.message },
-        'cannot save originals: guests without a record are not written',
-      );
-    });
-    await inSlices(waiting, ({ domain }) => {
-      const plan = planOf(parts, domain.uuid);
-      if (plan !== null) finish(plan);
-    });
+  await inSlices(uuids, (uuid) => isolated(parts, uuid, outcomes, () => look(uuid)));
+  if (waiting.length > 0 || parts.journal.saveError !== null) {
+    await record(parts, waiting, outcomes);
+    await inSlices(waiting, (uuid) =>
+      isolated(parts, uuid, outcomes, () => {
+        const plan = planOf(parts, uuid);
+        if (plan !== null) finish(plan);
+      }),
+    );
   }
   return { changes, outcomes };
+}
+
+/** Planned anew in one go right before the save: what another cycle has recorded meanwhile must not be put back. */
+async function record(parts: Parts, uuids: readonly string[], outcomes: ControlOutcome[]): Promise<void> {
+  const records: JournalRecord[] = [];
+  for (const uuid of uuids) {
+    isolated(parts, uuid, outcomes, () => {
+      const plan = planOf(parts, uuid);
+      if (plan !== null) records.push(...recordsOf(plan));
+    });
+  }
+  await parts.journal.put(records).catch((error: Error) => {
+    parts.log.error(
+      'journal.save',
+      { reason: error.message },
+      'cannot save originals: guests without a record are not written',
+    );
+  });
+}
+
+/** A defect in the plan of one guest must not keep the others from theirs. */
+function isolated(parts: Parts, uuid: string, outcomes: ControlOutcome[], work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    const { message } = error as Error;
+    const domain = parts.inventory.get(uuid)?.name ?? uuid;
+    parts.counters.cycleFailures++;
+    parts.log.error('reconcile.domain_failed', { uuid, domain, reason: message }, 'the other guests go on');
+    outcomes.push({ uuid, domain, control: '*', outcome: 'failed', message });
+  }
+}
+
+function recordsOf(plan: DomainPlan): JournalRecord[] {
+  return plan.controls.map((control) => control.record).filter((one) => one !== null);
+}
+
+function mayRecord(parts: Parts, uuid: string): boolean {
+  return parts.gate.stop() === null && parts.handsOff.of(uuid)?.kind !== 'held';
 }
 
 /** Null when the domain is gone. */
@@ -59,6 +91,10 @@ export function planOf(parts: Parts, uuid: string): DomainPlan | null {
   const domain = parts.inventory.get(uuid);
   if (domain === null) return null;
   const released = parts.handsOff.of(uuid)?.kind === 'released';
+  // Without a policy, or a description from libvirt, nobody knows what the guest is owed: what stands, stands.
+  if (!released && (parts.generations.active === null || domain.facts === null)) {
+    return { domain, effective: null, controls: [] };
+  }
   return planFor(parts, domain, released ? null : parts.classOf(domain), released);
 }
 
@@ -79,6 +115,7 @@ function planFor(parts: Parts, domain: Domain, effective: EffectiveClass | null,
     record: (control) => parts.journal.get(uuid, control),
     baselineUnknown: parts.journal.damaged !== null,
     mayAdopt: parts.manages(domain),
+    unsettled: (control) => parts.teller.busy(uuid, control),
     // While libvirt is being told, a call of ours may put an older value there: no drift.
     held: (control, key, text) => !parts.teller.busy(uuid, control) && parts.memory.held(domain, key, text),
     occasion: released ? 'release' : parts.memory.occasion(domain, effective),

@@ -39,6 +39,8 @@ export interface GenerationsOptions {
 export class Generations {
   readonly #options: GenerationsOptions;
   #candidate: Generation | null = null;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #accepting: Promise<void> = Promise.resolve();
   active: Generation | null = null;
   acceptedAtMs = 0;
   pending: Pending | null = null;
@@ -76,9 +78,18 @@ export class Generations {
     }
   }
 
-  /** Reads and validates the files. True when they are good; a good new set is then judged by {@link settle}. */
-  async reload(): Promise<boolean> {
-    const result = await this.#options.load();
+  /**
+   * Reads and validates the files. True when they are good; a good new set is then judged by {@link settle}. One after
+   * the other: an older reading that takes longer must not come out on top of a newer one.
+   */
+  reload(): Promise<boolean> {
+    const next = this.#reloading.then(() => this.#reload());
+    this.#reloading = next.catch(() => false);
+    return next;
+  }
+
+  async #reload(): Promise<boolean> {
+    const result = await this.#load();
     this.reloads++;
     this.lastReloadSuccessful = result.ok;
     if (!result.ok) {
@@ -93,6 +104,16 @@ export class Generations {
     this.pending = null;
     this.#candidate = result.generation.id === this.active?.id ? null : result.generation;
     return true;
+  }
+
+  async #load(): Promise<LoadResult> {
+    try {
+      return await this.#options.load();
+    } catch (error) {
+      const message = `the policies could not be read: ${(error as Error).message}`;
+      const fix = 'the last good policies stay in force; look for a lack of memory or open files';
+      return { ok: false, problems: [{ code: 'POLICY_FILE_UNREADABLE', message, fix }] };
+    }
   }
 
   /** The set that was read last and is good: the one in force, or one that waits. */
@@ -147,7 +168,13 @@ export class Generations {
     if (this.#candidate !== null) await this.#accept(this.#candidate);
   }
 
-  async #accept(generation: Generation): Promise<void> {
+  /** One after the other: an acknowledgement may come while a cycle settles. */
+  #accept(generation: Generation): Promise<void> {
+    this.#accepting = this.#accepting.then(() => this.#enforce(generation));
+    return this.#accepting;
+  }
+
+  async #enforce(generation: Generation): Promise<void> {
     const acceptedAtMs = this.#options.clock.nowMs();
     if (this.#options.persist) {
       const accepted: Accepted = { id: generation.id, acceptedAtMs, files: generation.files };
@@ -158,7 +185,7 @@ export class Generations {
     }
     this.active = generation;
     this.acceptedAtMs = acceptedAtMs;
-    this.#candidate = null;
-    this.pending = null;
+    if (this.#candidate === generation) this.#candidate = null;
+    if (this.pending?.generation === generation) this.pending = null;
   }
 }

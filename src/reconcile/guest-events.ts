@@ -7,7 +7,7 @@ import type { GroupChange } from '../domains/watch.js';
 import type { LibvirtEvent, LibvirtOutcome } from '../host/libvirt/client.js';
 import type { Parts } from './parts.js';
 import type { Reconciler } from './reconciler.js';
-import type { Errand } from './tell.js';
+import { type Errand, isAway } from './tell.js';
 
 /** libvirt reports a stop some milliseconds before the process is gone. */
 const PROCESS_EXIT_MS = 250;
@@ -32,21 +32,37 @@ export class GuestEvents {
         break;
       case 'metadata':
       case 'device':
+        this.#go(this.#refresh(event.uuid));
+        break;
       case 'recovered':
-        void this.#refresh(event.uuid);
+        this.#go(this.#onRecovered(event.uuid));
         break;
       case 'connected':
-        void this.#onConnected();
+        this.#go(this.#onConnected());
         break;
       case 'disconnected':
         this.#parts.log.warn('libvirt.disconnected', { reason: event.reason }, 'limits stay as they are; trying again');
     }
   }
 
+  /** A call that had overrun came back: whatever it did is read first, then nothing of ours can land any more. */
+  async #onRecovered(uuid: string): Promise<void> {
+    await this.#parts.inventory.refreshFacts(uuid);
+    this.#parts.teller.resolve(uuid);
+    this.#parts.teller.forget(uuid);
+    this.#parts.contention.retry();
+    this.#reconciler.request(uuid);
+  }
+
+  /** Work that nobody waits for: a failure is logged and must not end the daemon. */
+  #go(work: Promise<unknown>): void {
+    work.catch((error: Error) => this.#parts.log.error('event.failed', { reason: error.message }));
+  }
+
   /** libvirt's view may say something else now: it is read, and told again if it must be. */
   #onForeign(uuid: string): void {
     this.#parts.teller.forget(uuid);
-    void this.#refresh(uuid);
+    this.#go(this.#refresh(uuid));
   }
 
   #isForeign({ uuid, parameters }: LibvirtEvent & { kind: 'tunable' }): boolean {
@@ -56,8 +72,12 @@ export class GuestEvents {
   /** Anything may have happened while there was no connection. */
   async #onConnected(): Promise<void> {
     this.#parts.log.info('libvirt.connected', {});
+    this.#parts.contention.retry();
     if (!(await this.#reconciler.resync())) return;
-    for (const { uuid } of this.#parts.inventory.all()) void this.#refresh(uuid);
+    for (const { uuid } of this.#parts.inventory.all()) {
+      this.#parts.teller.forget(uuid);
+      this.#go(this.#refresh(uuid));
+    }
   }
 
   /** A file was written or a group came or went below a guest's. */
@@ -65,7 +85,7 @@ export class GuestEvents {
     if (change.kind === 'created') {
       this.#parts.inventory.relocate(uuid);
       const counted = this.#parts.inventory.get(uuid);
-      if (counted?.state !== 'starting' && /^vcpu\d+$/.test(change.name)) void this.#refresh(uuid);
+      if (counted?.state !== 'starting' && /^vcpu\d+$/.test(change.name)) this.#go(this.#refresh(uuid));
     }
     this.#reconciler.request(uuid);
   }
@@ -82,6 +102,10 @@ export class GuestEvents {
       return;
     }
     if (outcome.failure === 'vanished') return;
+    if (isAway(outcome)) {
+      tellFailures.set(key, outcome.message);
+      return;
+    }
     if (!tellFailures.has(key) && subject !== 'originals') counters.failed(subject);
     tellFailures.set(key, outcome.message);
     log.warn('libvirt.tell_failed', { uuid, control: subject, failure: outcome.failure, reason: outcome.message });
@@ -95,7 +119,7 @@ export class GuestEvents {
     const { inventory } = this.#parts;
     switch (event) {
       case 'started':
-        void this.#onStarted(uuid);
+        this.#go(this.#onStarted(uuid));
         break;
       case 'resumed':
         if (inventory.get(uuid)?.state === 'starting') this.#cappedAtResume.set(uuid, this.#capped(uuid));
@@ -116,8 +140,18 @@ export class GuestEvents {
         break;
       case 'defined':
       case 'undefined':
-        void this.#reconciler.resync().then(() => this.#refresh(uuid));
+        this.#go(this.#onDefinition(uuid));
     }
+  }
+
+  /** A domain that libvirt says is gone, and that no process runs, takes its record with it. */
+  async #onDefinition(uuid: string): Promise<void> {
+    const answered = await this.#reconciler.resync();
+    await this.#refresh(uuid);
+    const { inventory, journal } = this.#parts;
+    if (!answered || inventory.get(uuid) !== null) return;
+    const records = journal.of(uuid);
+    if (records.length > 0) await journal.remove(records);
   }
 
   #setState(uuid: string, state: DomainState): void {
@@ -158,9 +192,11 @@ export class GuestEvents {
   #onStopped(uuid: string): void {
     const { inventory } = this.#parts;
     inventory.stopped(uuid);
+    this.#cappedAtResume.delete(uuid);
+    this.#parts.teller.resolve(uuid);
     setTimeout(() => {
       inventory.stopped(uuid);
-      void this.#reconciler.resync();
+      this.#go(this.#onDefinition(uuid));
       this.#reconciler.request(uuid);
     }, PROCESS_EXIT_MS).unref();
   }

@@ -3,8 +3,9 @@
  * stands. Released: the originals were put back and nothing of ours returns. A hold may end by itself.
  */
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Clock } from '../host/clock.js';
-import { quarantine, readIfPresent, writeDurably } from '../host/state-file.js';
+import { readIfPresent, setAside, writeDurably } from '../host/state-file.js';
 
 export interface HandsOff {
   readonly kind: 'held' | 'released';
@@ -26,6 +27,7 @@ export class HandsOffRegister {
   #all: HandsOff['kind'] | null = null;
   #domains = new Map<string, HandsOff>();
   #resumed = new Set<string>();
+  #saving: Promise<void> = Promise.resolve();
   /** Where a damaged file was put; every guest is held then: who had been released is not known, and nothing is undone. */
   damaged: string | null = null;
 
@@ -35,17 +37,24 @@ export class HandsOffRegister {
   }
 
   async load(options: { readonly readOnly: boolean }): Promise<void> {
-    const text = await readIfPresent(this.#path);
-    if (text === null) return;
     try {
-      const stored = JSON.parse(text) as Stored;
+      const text = await readIfPresent(this.#path);
+      if (text === null) return;
+      const stored = checked(JSON.parse(text));
       this.#all = stored.all;
       this.#domains = new Map(Object.entries(stored.domains));
       this.#resumed = new Set(stored.resumed);
     } catch {
-      this.damaged = options.readOnly ? this.#path : await quarantine(this.#path, this.#clock.nowMs());
+      // Held from here on, whatever becomes of the file.
       this.#all = 'held';
-      if (!options.readOnly) await this.#save();
+      this.damaged = this.#path;
+      if (options.readOnly) return;
+      try {
+        this.damaged = await setAside(this.#path, this.#clock.nowMs());
+        await this.#save(this.#stored());
+      } catch {
+        // The state directory cannot be written: the next start finds the same file and holds again.
+      }
     }
   }
 
@@ -61,37 +70,79 @@ export class HandsOffRegister {
   }
 
   async set(uuid: string, handsOff: HandsOff): Promise<void> {
-    this.#domains.set(uuid, handsOff);
-    this.#resumed.delete(uuid);
-    await this.#save();
+    await this.#change(({ domains, resumed }) => {
+      domains.set(uuid, handsOff);
+      resumed.delete(uuid);
+    });
   }
 
   async setAll(released: readonly { readonly uuid: string; readonly name: string }[]): Promise<void> {
-    this.#all = 'released';
-    this.#resumed.clear();
-    for (const { uuid, name } of released) this.#domains.set(uuid, { kind: 'released', name, untilMs: null });
-    await this.#save();
+    await this.#change((draft) => {
+      draft.all = 'released';
+      draft.resumed.clear();
+      for (const { uuid, name } of released) draft.domains.set(uuid, { kind: 'released', name, untilMs: null });
+    });
   }
 
   async clear(uuid: string): Promise<void> {
-    this.#domains.delete(uuid);
-    if (this.#all !== null) this.#resumed.add(uuid);
-    await this.#save();
+    await this.#change((draft) => {
+      draft.domains.delete(uuid);
+      if (draft.all !== null) draft.resumed.add(uuid);
+    });
   }
 
   async clearAll(): Promise<void> {
-    this.#all = null;
-    this.#domains.clear();
-    this.#resumed.clear();
-    await this.#save();
+    await this.#change((draft) => {
+      draft.all = null;
+      draft.domains.clear();
+      draft.resumed.clear();
+    });
+    this.damaged = null;
   }
 
-  async #save(): Promise<void> {
-    const stored: Stored = {
-      all: this.#all,
-      domains: Object.fromEntries(this.#domains),
-      resumed: [...this.#resumed],
-    };
+  /** One change after another; in force once it is on disk, so that a command that fails has changed nothing. */
+  #change(edit: (draft: Draft) => void): Promise<void> {
+    const change = this.#saving
+      .catch(() => undefined)
+      .then(async () => {
+        const draft: Draft = { all: this.#all, domains: new Map(this.#domains), resumed: new Set(this.#resumed) };
+        edit(draft);
+        await this.#save({
+          all: draft.all,
+          domains: Object.fromEntries(draft.domains),
+          resumed: [...draft.resumed],
+        });
+        this.#all = draft.all;
+        this.#domains = draft.domains;
+        this.#resumed = draft.resumed;
+      });
+    this.#saving = change;
+    return change;
+  }
+
+  #stored(): Stored {
+    return { all: this.#all, domains: Object.fromEntries(this.#domains), resumed: [...this.#resumed] };
+  }
+
+  async #save(stored: Stored): Promise<void> {
     await writeDurably(this.#path, `${JSON.stringify(stored, null, 2)}\n`);
   }
+}
+
+interface Draft {
+  all: HandsOff['kind'] | null;
+  domains: Map<string, HandsOff>;
+  resumed: Set<string>;
+}
+
+const KIND = z.enum(['held', 'released']);
+const STORED = z.object({
+  all: KIND.nullable(),
+  domains: z.record(z.string(), z.object({ kind: KIND, name: z.string(), untilMs: z.number().nullable() })),
+  resumed: z.array(z.string()),
+});
+
+/** Throws for anything else than what we wrote. */
+function checked(stored: unknown): Stored {
+  return STORED.parse(stored);
 }

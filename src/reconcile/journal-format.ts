@@ -3,6 +3,7 @@
  * never the file. Pure.
  */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import type { Original } from '../controls/control.js';
 
 /** What is known of one control on one domain: its originals, and the values of ours that may stand there. */
@@ -22,6 +23,20 @@ export interface JournaledSetting {
 }
 
 const HEADER = 'virtslad-journal 1';
+
+const RECORD = z.object({
+  uuid: z.string(),
+  name: z.string(),
+  control: z.string(),
+  instance: z.string(),
+  settings: z.record(
+    z.string(),
+    z.object({
+      original: z.object({ text: z.string(), from: z.enum(['xml', 'kernel', 'metadata', 'definition', 'default']) }),
+      written: z.array(z.string()),
+    }),
+  ),
+});
 
 export function formatJournal(records: Iterable<JournalRecord>): string {
   const lines = [...records].map((record) => {
@@ -59,7 +74,7 @@ function parseLine(line: string): JournalRecord | null {
   const text = line.slice(space + 1);
   if (space < 0 || line.slice(0, space) !== checksum(text)) return null;
   try {
-    return JSON.parse(text) as JournalRecord;
+    return RECORD.parse(JSON.parse(text)) as JournalRecord;
   } catch {
     return null;
   }

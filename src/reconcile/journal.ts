@@ -1,21 +1,27 @@
 /**
  * The record of originals: what stood in each place before virtslad wrote there. It is on disk, fsynced, before the
- * first write that it covers. A damaged journal never stops the daemon: what can be trusted is kept, the file is moved
+ * first write that it covers. A damaged journal never stops the daemon: what can be trusted is kept, the file is put
  * aside, and the domains concerned have an unknown baseline.
  */
 import { join } from 'node:path';
 import type { Clock } from '../host/clock.js';
-import { quarantine, readIfPresent, writeDurably } from '../host/state-file.js';
+import { readIfPresent, setAside, writeDurably } from '../host/state-file.js';
 import { formatJournal, type JournalRecord, parseJournal } from './journal-format.js';
+
+/** A disk that does not answer must not keep guests whose records it already has from being mended. */
+const SAVE_WAIT_MS = 2_000;
 
 export class Journal {
   readonly #path: string;
   readonly #clock: Clock;
-  #records = new Map<string, JournalRecord>();
+  /** uuid → control → record */
+  readonly #records = new Map<string, Map<string, JournalRecord>>();
+  /** Records, by identity, that are not on disk yet. */
+  readonly #unsaved = new Set<JournalRecord>();
   #saving: Promise<void> | null = null;
   #dirty = false;
-  /** Keys whose latest record is not on disk yet. */
-  readonly #unsaved = new Set<string>();
+  /** A damaged file is still in the journal's place: nothing may be written over it. */
+  #inTheWay = false;
   /** Where a damaged journal was put; null when the journal was whole. */
   damaged: string | null = null;
   /** Why the last save failed; controls whose record is not on disk are not written meanwhile. */
@@ -26,49 +32,91 @@ export class Journal {
     this.#clock = clock;
   }
 
-  /** `readOnly` leaves a damaged file where it is. */
+  /** `readOnly` leaves a damaged file where it is. An unreadable file is a damaged one: our values may be out there. */
   async load(options: { readonly readOnly: boolean }): Promise<void> {
-    const text = await readIfPresent(this.#path);
-    if (text === null) return;
-    const { records, damagedLines } = parseJournal(text);
-    this.#records = new Map(records.map((record) => [keyOf(record.uuid, record.control), record]));
-    if (damagedLines.length === 0) return;
-    this.damaged = options.readOnly ? this.#path : await quarantine(this.#path, this.#clock.nowMs());
-    if (!options.readOnly) await this.put([...this.#records.values()]);
-  }
-
-  get(uuid: string, control: string): JournalRecord | null {
-    return this.#records.get(keyOf(uuid, control)) ?? null;
-  }
-
-  of(uuid: string): JournalRecord[] {
-    return [...this.#records.values()].filter((record) => record.uuid === uuid);
-  }
-
-  uuids(): Set<string> {
-    return new Set([...this.#records.values()].map((record) => record.uuid));
+    let text: string | null = null;
+    try {
+      text = await readIfPresent(this.#path);
+      if (text === null) return;
+      const { records, damagedLines } = parseJournal(text);
+      for (const record of records) this.#set(record);
+      if (damagedLines.length === 0) return;
+    } catch (error) {
+      this.saveError = (error as Error).message;
+    }
+    this.damaged = this.#path;
+    if (options.readOnly) return;
+    this.#inTheWay = true;
+    await this.put([]);
   }
 
   /** True when the record of this control, if it has one, is on disk: its settings may be written. */
   covers(uuid: string, control: string): boolean {
-    return !this.#unsaved.has(keyOf(uuid, control));
+    const record = this.get(uuid, control);
+    return record === null || !this.#unsaved.has(record);
   }
 
-  /** Resolves once the records are on disk. Throws when they cannot be; {@link covers} then says no. */
+  get(uuid: string, control: string): JournalRecord | null {
+    return this.#records.get(uuid)?.get(control) ?? null;
+  }
+
+  of(uuid: string): JournalRecord[] {
+    return [...(this.#records.get(uuid)?.values() ?? [])];
+  }
+
+  uuids(): Set<string> {
+    return new Set(this.#records.keys());
+  }
+
+  /** Resolves once the records are on disk. Rejects when they cannot be, or not in time; {@link covers} then says no. */
   async put(records: readonly JournalRecord[]): Promise<void> {
     for (const record of records) {
-      this.#records.set(keyOf(record.uuid, record.control), record);
-      this.#unsaved.add(keyOf(record.uuid, record.control));
+      this.#set(record);
+      this.#unsaved.add(record);
     }
-    await this.#save();
+    await this.#saveInTime();
   }
 
   async remove(keys: readonly { readonly uuid: string; readonly control: string }[]): Promise<void> {
     for (const { uuid, control } of keys) {
-      this.#records.delete(keyOf(uuid, control));
-      this.#unsaved.delete(keyOf(uuid, control));
+      const record = this.get(uuid, control);
+      if (record === null) continue;
+      this.#unsaved.delete(record);
+      this.#records.get(uuid)?.delete(control);
+      if (this.#records.get(uuid)?.size === 0) this.#records.delete(uuid);
     }
-    await this.#save();
+    await this.#saveInTime();
+  }
+
+  #set(record: JournalRecord): void {
+    const ofDomain = this.#records.get(record.uuid) ?? new Map<string, JournalRecord>();
+    const replaced = ofDomain.get(record.control);
+    if (replaced !== undefined) this.#unsaved.delete(replaced);
+    ofDomain.set(record.control, record);
+    this.#records.set(record.uuid, ofDomain);
+  }
+
+  async #saveInTime(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.saveError = `the state directory did not answer within ${SAVE_WAIT_MS / 1000} s`;
+        reject(new Error(this.saveError));
+      }, SAVE_WAIT_MS);
+    });
+    try {
+      await Promise.race([this.#save(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #write(text: string): Promise<void> {
+    if (this.#inTheWay) {
+      this.damaged = await setAside(this.#path, this.#clock.nowMs());
+      this.#inTheWay = false;
+    }
+    await writeDurably(this.#path, text);
   }
 
   /** Callers that come while a save is under way share the next one: one fsync for many guests. */
@@ -80,13 +128,12 @@ export class Journal {
       return;
     }
     this.#dirty = false;
-    const saved = new Map(this.#records);
-    this.#saving = writeDurably(this.#path, formatJournal(saved.values()));
+    const all = [...this.#records.values()].flatMap((records) => [...records.values()]);
+    this.#saving = this.#write(formatJournal(all));
     try {
       await this.#saving;
       this.saveError = null;
-      // A record that was replaced while the save ran is still to be saved.
-      for (const key of this.#unsaved) if (this.#records.get(key) === saved.get(key)) this.#unsaved.delete(key);
+      for (const record of all) this.#unsaved.delete(record);
     } catch (error) {
       this.#dirty = true;
       this.saveError = (error as Error).message;
@@ -95,8 +142,4 @@ export class Journal {
       this.#saving = null;
     }
   }
-}
-
-function keyOf(uuid: string, control: string): string {
-  return `${uuid} ${control}`;
 }

@@ -49,12 +49,17 @@ export class Operator implements Commands {
   }
 
   async release(target: Target): Promise<ApplyReport> {
-    const { gate, handsOff, log } = this.#parts;
+    const { contention, gate, handsOff, log, teller } = this.#parts;
     const stopped = gate.stop();
     if (stopped !== null) return this.#report({ changes: [], outcomes: [] }, `${stopped}: nothing was written`);
     const targets = await this.#targets(target);
     if ('all' in target) await handsOff.setAll(targets);
     else for (const { uuid, name } of targets) await handsOff.set(uuid, { kind: 'released', name, untilMs: null });
+    // Done now, not when a contest or a retry is due.
+    for (const { uuid } of targets) {
+      contention.forget(uuid);
+      teller.forget(uuid);
+    }
     log.info('operator.release', { domains: targets.map(({ name }) => name) });
     return this.#report(await this.#lookAt(targets), null);
   }
@@ -112,7 +117,7 @@ export class Operator implements Commands {
 
   /** A daemon that has just started may not have asked libvirt yet. */
   async #known(): Promise<void> {
-    if (!this.#parts.inventory.complete) await this.#reconciler.resync();
+    if (!this.#parts.inventory.complete) await this.#parts.inventory.resync();
   }
 
   async #targets(target: Target): Promise<readonly { readonly uuid: string; readonly name: string }[]> {

@@ -5,9 +5,9 @@
  * XML while the guest starts (its groups are half built then), the kernel once it runs.
  */
 import type { Control, Original, Setting } from '../controls/control.js';
-import type { Domain } from '../domains/types.js';
+import type { Domain, DomainFacts } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
-import { parseOriginalsXml } from './originals-xml.js';
+import { type Originals, parseOriginalsXml } from './originals-xml.js';
 
 export interface OriginalsInput {
   readonly control: Control;
@@ -37,15 +37,15 @@ export function originalOf(input: OriginalsInput): Original {
     return found;
   }
   if (prior?.written.includes(found.text)) return prior.original;
-  const travelled = travelledSetting(domain, control.id, setting.key);
-  if (travelled?.written.includes(found.text)) return { text: travelled.original.text, from: 'metadata' };
+  const moved = travelledSetting(domain, control.id, setting.key);
+  if (moved?.written.includes(found.text)) return { text: moved.original.text, from: 'metadata' };
   if (input.baselineUnknown && actual === setting.text) return fromDefinition(control, domain, setting.key) ?? found;
   return found;
 }
 
 /** A record that travelled with the guest, when this host has none of its own: taken over before anything is written. */
 export function adoptedRecord(control: Control, domain: Domain): JournalRecord | null {
-  const settings = parseOriginalsXml(domain.facts?.originalsXml ?? null)[control.id];
+  const settings = originalsOf(domain.facts)[control.id];
   if (settings === undefined) return null;
   const adopted: Record<string, JournaledSetting> = {};
   for (const [key, { original, written }] of Object.entries(settings)) {
@@ -69,6 +69,16 @@ function fromDefinition(control: Control, domain: Domain, key: string): Original
   return { text: original.text, from: definition === null ? 'default' : 'definition' };
 }
 
+/** libvirt's XML is parsed once for each reading of it. */
+const travelled = new WeakMap<DomainFacts, Originals>();
+
+function originalsOf(facts: DomainFacts | null): Originals {
+  if (facts === null || facts.originalsXml === null) return {};
+  const known = travelled.get(facts) ?? parseOriginalsXml(facts.originalsXml);
+  travelled.set(facts, known);
+  return known;
+}
+
 function travelledSetting(domain: Domain, control: string, key: string): JournaledSetting | null {
-  return parseOriginalsXml(domain.facts?.originalsXml ?? null)[control]?.[key] ?? null;
+  return originalsOf(domain.facts)[control]?.[key] ?? null;
 }

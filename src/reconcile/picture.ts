@@ -81,10 +81,11 @@ export class Picture {
       pid: domain.process?.pid ?? null,
       cgroup: domain.cgroup?.domainDir ?? null,
       handsOff: handsOff === null ? null : { kind: handsOff.kind, untilMs: handsOff.untilMs },
-      obstacle: domain.obstacle,
+      obstacle: obstacleOf(domain),
       guaranteedCores: effective === null ? null : (guaranteedCores(effective, vcpus)?.cores ?? null),
       compliant:
         (effective === null || domain.obstacle === null) &&
+        (domain.facts !== null || domain.process === null) &&
         controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
       controls: domain.process === null && domain.obstacle === null ? [] : controls,
       cpu: null,
@@ -182,4 +183,9 @@ export class Picture {
       ? { status: 'holds', reason: null }
       : { status: 'overridden', reason: `${override.reason} (${override.path})` };
   }
+}
+
+/** Why a running guest cannot be acted on. */
+function obstacleOf({ obstacle, facts, process }: Domain): string | null {
+  return obstacle ?? (facts === null && process !== null ? 'libvirt has not described it yet: left as it is' : null);
 }

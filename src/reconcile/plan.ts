@@ -24,6 +24,8 @@ export interface DomainInput {
   readonly baselineUnknown: boolean;
   /** False for a guest outside what this daemon may manage: what its metadata says of originals is not ours to act on. */
   readonly mayAdopt: boolean;
+  /** A call to libvirt about this control is under way or hangs: a value of ours may still land. */
+  readonly unsettled: (control: string) => boolean;
   /** True when this text was seen to hold there since the guest started, by this daemon. */
   readonly held: (control: string, key: string, text: string) => boolean;
   /** Why a difference is there when nobody has touched our value: `policy`, `schedule`, `start`, `hotplug`, `release`. */
@@ -109,14 +111,21 @@ function planSettings(
     writes,
     record: next,
     forget: false,
-    tell: known === null ? null : tellDue(control, desired, input.domain),
+    tell: known === null ? null : tellDue(control, desired, writes, input.domain),
   };
 }
 
 /** libvirt has its own idea of the value; while the guest starts it is busy with that start and is not asked. */
-function tellDue(control: Control, desired: Desired & { kind: 'set' }, domain: Domain): SchedulerParameters | null {
+function tellDue(
+  control: Control,
+  desired: Desired & { kind: 'set' },
+  writes: readonly PlannedWrite[],
+  domain: Domain,
+): SchedulerParameters | null {
   const { facts, state } = domain;
   if (desired.tell === null || facts === null || state === 'starting' || control.fromCputune === undefined) return null;
+  // Here the call is the write: what libvirt believes does not matter, what stands in the kernel does.
+  if (writes.some(({ writer }) => writer === 'libvirt')) return desired.tell;
   const agrees = desired.settings.every(
     (setting) => control.fromCputune?.(setting.key, facts.cputune, domain).text === setting.text,
   );
@@ -142,12 +151,15 @@ function nextRecord(
     stored === null
       ? record !== null || input.baselineUnknown || domain.state === 'starting'
       : stored.instance !== instance || missing;
-  if (!writing && !due) return null;
+  // A repair of a value that is on record needs no disk.
+  const recorded = states.every(({ setting }) => stored?.settings[setting.key]?.written.includes(setting.text));
+  if (!due && (!writing || recorded)) return null;
   const settings = { ...record?.settings };
   for (const { setting, actual } of states) {
     if (actual === null && domain.state !== 'starting') continue;
     const original = originalOf({ ...input, control, record, setting, actual });
-    const standing = (settings[setting.key]?.written ?? []).filter((text) => text === actual);
+    const written = settings[setting.key]?.written ?? [];
+    const standing = input.unsettled(control.id) ? written : written.filter((text) => text === actual);
     settings[setting.key] = { original, written: [...new Set([...standing, setting.text])] };
   }
   const next: JournalRecord = { uuid: domain.uuid, name: domain.name, control: control.id, instance, settings };

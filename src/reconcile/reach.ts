@@ -29,6 +29,8 @@ export function countReach(parts: Parts, from: Generation, to: Generation): Reac
     .filter(({ process, uuid }) => process !== null && parts.handsOff.of(uuid) === null);
   const affected = running.filter((domain) => {
     if (!parts.manages(domain)) return false;
+    // Nobody knows what would change for it.
+    if (domain.facts === null) return true;
     const [before, after] = [from, to].map((generation) => valuesUnder(parts, generation, domain, nowMs));
     return before !== after;
   });

@@ -28,7 +28,9 @@ export class Reconciler {
   #full: Promise<CycleResult> | null = null;
   #resync: Promise<boolean> | null = null;
   #rotation: string[] = [];
-  #stopped = false;
+  #resyncAgain: Promise<boolean> | null = null;
+  /** Between start and stop: a lone command looks only where it is told to. */
+  #running = false;
   lastSuccessMs: number | null = null;
   lastSeconds = 0;
 
@@ -37,18 +39,19 @@ export class Reconciler {
   }
 
   start(): void {
+    this.#running = true;
     this.#schedule();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#running = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await Promise.allSettled([this.#full, this.#flush]);
   }
 
   /** Something happened to this guest: look at it now. */
   request(uuid: string): void {
-    if (this.#stopped) return;
+    if (!this.#running) return;
     this.#dirty.add(uuid);
     this.#flush ??= this.#drain();
   }
@@ -64,12 +67,24 @@ export class Reconciler {
     }
   }
 
-  /** Asks libvirt which guests there are; callers share one question. True when it answered. */
+  /**
+   * Asks libvirt which guests there are. True when it answered. Who comes while a question is under way gets the next
+   * one's answer: the one under way may be older than what made them ask.
+   */
   async resync(): Promise<boolean> {
-    this.#resync ??= this.#runResync().finally(() => {
-      this.#resync = null;
-    });
-    return this.#resync;
+    if (this.#resync === null) {
+      this.#resync = this.#runResync().finally(() => {
+        this.#resync = null;
+      });
+      return this.#resync;
+    }
+    this.#resyncAgain ??= this.#resync
+      .catch(() => false)
+      .then(() => {
+        this.#resyncAgain = null;
+        return this.resync();
+      });
+    return this.#resyncAgain;
   }
 
   async #runResync(): Promise<boolean> {
@@ -98,7 +113,7 @@ export class Reconciler {
       parts.log.error('reconcile.failed', { reason: (error as Error).message });
     } finally {
       this.#flush = null;
-      if (this.#dirty.size > 0 && !this.#stopped) this.#flush = this.#drain();
+      if (this.#dirty.size > 0 && this.#running) this.#flush = this.#drain();
     }
   }
 
@@ -109,7 +124,7 @@ export class Reconciler {
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
     const result = await cycle(parts, uuids);
     await sample();
-    this.#forgetGone(new Set(uuids));
+    this.#forgetGone();
     this.#rotateFacts(uuids);
     parts.counters.cycles++;
     this.lastSeconds = (parts.clock.monotonicMs() - startMs) / 1000;
@@ -136,8 +151,9 @@ export class Reconciler {
     }
   }
 
-  #forgetGone(present: ReadonlySet<string>): void {
+  #forgetGone(): void {
     const { parts } = this.#options;
+    const present = new Set(parts.inventory.all().map(({ uuid }) => uuid));
     for (const { uuid } of parts.picture.domains()) {
       if (present.has(uuid)) continue;
       parts.picture.forget(uuid);
@@ -146,6 +162,7 @@ export class Reconciler {
       parts.attribution.forget(uuid);
       parts.counters.forget(uuid);
       parts.teller.forget(uuid);
+      parts.teller.resolve(uuid);
       for (const key of [...parts.tellFailures.keys()]) if (key.startsWith(`${uuid} `)) parts.tellFailures.delete(key);
     }
   }
@@ -155,7 +172,7 @@ export class Reconciler {
     if (this.#rotation.length === 0) this.#rotation = [...uuids];
     const share = Math.ceil(uuids.length / Math.max(1, FACTS_ROTATION_MS / cycleMs));
     for (const uuid of this.#rotation.splice(0, share)) {
-      void parts.inventory.refreshFacts(uuid);
+      parts.inventory.refreshFacts(uuid).catch(() => false);
     }
   }
 
@@ -170,10 +187,12 @@ export class Reconciler {
   }
 
   #schedule(): void {
-    if (this.#stopped) return;
+    if (!this.#running) return;
     this.#timer = setTimeout(async () => {
       // libvirt is asked beside the cycle, not before it: a libvirtd that hangs must not keep drift from being mended.
-      void this.resync();
+      this.resync().catch((error: Error) => {
+        this.#options.parts.log.error('resync.failed', { reason: error.message });
+      });
       await this.tick();
       this.#schedule();
     }, this.#options.cycleMs);

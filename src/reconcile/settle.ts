@@ -2,12 +2,16 @@
  * What follows from one domain's writes: the log line and the history entry of each, counters, contention, what is
  * remembered, what libvirt is told, records that go, and the domain's place in the picture.
  */
+
+import type { DomainFacts } from '../domains/types.js';
 import { formatPosition } from '../errors.js';
 import type { LibvirtOutcome } from '../host/libvirt/client.js';
 import type { WriteOutcome } from './apply.js';
+import type { JournalRecord } from './journal-format.js';
 import { formatOriginalsXml, parseOriginalsXml } from './originals-xml.js';
 import type { Parts } from './parts.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
+import { isAway } from './tell.js';
 import type { ControlOutcome, PlannedChange } from './types.js';
 
 /** libvirt's announcement of a change may come after the change itself was seen. */
@@ -73,7 +77,8 @@ function noteDrift(parts: Parts, { domain }: DomainPlan, write: PlannedWrite, fi
   const contested = parts.contention.repaired(uuid, write.key, nowMs);
   setTimeout(() => {
     const by = parts.attribution.by(uuid, nowMs);
-    parts.counters.repaired(uuid, by);
+    // A guest that is gone by now must not leave a series behind.
+    parts.counters.repaired(parts.picture.get(uuid) === null ? null : uuid, by);
     parts.log.warn('control.drift', { ...fields, by }, 'someone else changed this value; it was put back');
   }, ATTRIBUTION_DELAY_MS).unref();
   if (contested) {
@@ -104,15 +109,12 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
   if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs))) return;
   parts.attribution.telling(uuid, control.tell);
   const through = control.writes.filter(({ writer }) => writer === 'libvirt');
-  parts.teller.send({
-    uuid,
-    id: facts.id,
-    subject,
-    message: { parameters: control.tell },
-    done: (outcome) => {
-      for (const write of through) note(parts, plan, { control: subject, write, ...toldOutcome(outcome) });
-    },
-  });
+  const done = (outcome: LibvirtOutcome<null>): void => {
+    if (isAway(outcome)) return;
+    for (const write of through) note(parts, plan, { control: subject, write, ...toldOutcome(outcome) });
+  };
+  const message = { parameters: control.tell };
+  parts.teller.send({ uuid, id: facts.id, subject, message, ...(through.length > 0 && { done }) });
 }
 
 function toldOutcome(outcome: LibvirtOutcome<null>): Pick<WriteOutcome, 'outcome' | 'message'> {
@@ -143,9 +145,22 @@ function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly Write
 function tellOriginals(parts: Parts, { domain }: DomainPlan): void {
   const { uuid, facts } = domain;
   if (facts?.id == null || parts.teller.busy(uuid, 'originals') || !parts.manages(domain)) return;
-  const xml = formatOriginalsXml(parts.journal.of(uuid));
-  if (JSON.stringify(parseOriginalsXml(xml)) === JSON.stringify(parseOriginalsXml(facts.originalsXml))) return;
+  const records = parts.journal.of(uuid);
+  if (sameOriginals(records, facts)) return;
+  const xml = formatOriginalsXml(records);
   parts.teller.send({ uuid, id: facts.id, subject: 'originals', message: { originalsXml: xml } });
+}
+
+/** What was found the same is not compared again until libvirt's XML or a record has changed. */
+const compared = new WeakMap<DomainFacts, readonly JournalRecord[]>();
+
+function sameOriginals(records: readonly JournalRecord[], facts: DomainFacts): boolean {
+  const before = compared.get(facts);
+  if (before?.length === records.length && records.every((record, at) => record === before[at])) return true;
+  const ours = parseOriginalsXml(formatOriginalsXml(records));
+  const same = JSON.stringify(ours) === JSON.stringify(parseOriginalsXml(facts.originalsXml));
+  if (same) compared.set(facts, records);
+  return same;
 }
 
 function controlOutcome(plan: DomainPlan, control: ControlPlan, outcomes: readonly WriteOutcome[]): ControlOutcome {

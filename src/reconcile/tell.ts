@@ -11,15 +11,18 @@ export interface Errand {
   readonly subject: string;
   /** Scheduler parameters, or for `originals` the element, null to remove it. */
   readonly message: { readonly parameters: SchedulerParameters } | { readonly originalsXml: string | null };
-  /** For values that are set through libvirt alone: what became of them. */
+  /** Values that are set through libvirt alone: what became of them. Such an errand is a write and never put off as a repeat. */
   readonly done?: (outcome: LibvirtOutcome<null>) => void;
 }
 
 export interface TellerOptions {
   readonly libvirt: LibvirtClient;
   readonly monotonicMs: () => number;
+  /** Asked again right before each call: the kill switch and a hold stop what is queued. */
+  mayTell(errand: Errand): boolean;
   /** A call has ended; what libvirt says now is to be read again before the subject counts as idle. */
   onDone(errand: Errand, outcome: LibvirtOutcome<null>): Promise<void>;
+  onDefect(errand: Errand, error: Error): void;
   /** The subject is idle again: look at the guest. */
   onIdle(uuid: string): void;
 }
@@ -41,6 +44,8 @@ export class Teller {
   readonly #running = new Map<string, Promise<void>>();
   /** uuid → subject of the call that is under way. */
   readonly #current = new Map<string, string>();
+  /** `UUID SUBJECT` of calls that overran: libvirt may still carry them out. */
+  readonly #unresolved = new Set<string>();
   /** `UUID SUBJECT` → how the last call went. */
   readonly #last = new Map<string, Last>();
 
@@ -52,21 +57,28 @@ export class Teller {
   send(errand: Errand): void {
     const last = this.#last.get(keyOf(errand));
     const early = last !== undefined && this.#options.monotonicMs() < last.notBeforeMs;
-    if (early && (last.failures > 0 || last.text === textOf(errand))) return;
+    const repeat = last?.text === textOf(errand) && (errand.done === undefined || last.failures > 0);
+    if (early && repeat) return;
     const queue = this.#queues.get(errand.uuid) ?? new Map<string, Errand>();
     queue.set(errand.subject, errand);
     this.#queues.set(errand.uuid, queue);
     if (!this.#running.has(errand.uuid)) this.#running.set(errand.uuid, this.#drain(errand.uuid, queue));
   }
 
-  /** True while a call about this is waiting or under way. */
+  /** True while a call about this is waiting or under way, or has overrun and may still be carried out. */
   busy(uuid: string, subject: string): boolean {
+    if (this.#unresolved.has(`${uuid} ${subject}`)) return true;
     return this.#current.get(uuid) === subject || (this.#queues.get(uuid)?.has(subject) ?? false);
   }
 
-  /** Somebody else has changed libvirt's view, or the guest is gone: what was told before counts no more. */
+  /** Somebody else has changed libvirt's view, or an operator wants it done now: what was told before counts no more. */
   forget(uuid: string): void {
-    for (const key of [...this.#last.keys()]) if (key.startsWith(`${uuid} `)) this.#last.delete(key);
+    dropOf(this.#last, uuid);
+  }
+
+  /** Calls that had overrun have come back, or the guest is gone: nothing of ours can land any more. */
+  resolve(uuid: string): void {
+    dropOf(this.#unresolved, uuid);
   }
 
   /** Resolves when nothing is waiting or under way. */
@@ -79,10 +91,13 @@ export class Teller {
       queue.delete(next.subject);
       this.#current.set(uuid, next.subject);
       try {
+        if (!this.#options.mayTell(next)) continue;
         const outcome = await this.#call(next);
         this.#note(next, outcome);
         next.done?.(outcome);
         await this.#options.onDone(next, outcome);
+      } catch (error) {
+        this.#options.onDefect(next, error as Error);
       } finally {
         this.#current.delete(uuid);
       }
@@ -100,12 +115,28 @@ export class Teller {
   }
 
   #note(errand: Errand, outcome: LibvirtOutcome<null>): void {
+    const key = keyOf(errand);
+    if (!outcome.ok && outcome.failure === 'timeout') this.#unresolved.add(key);
+    // No connection is nobody's failure: tried again as soon as there is one.
+    if (isAway(outcome)) {
+      this.#last.delete(key);
+      return;
+    }
     const failed = !outcome.ok && outcome.failure !== 'vanished';
-    const failures = failed ? (this.#last.get(keyOf(errand))?.failures ?? 0) + 1 : 0;
+    const failures = failed ? (this.#last.get(key)?.failures ?? 0) + 1 : 0;
     const waitMs = failed ? Math.min(MOST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) : REPEAT_MS;
     const notBeforeMs = this.#options.monotonicMs() + waitMs;
-    this.#last.set(keyOf(errand), { text: textOf(errand), notBeforeMs, failures });
+    this.#last.set(key, { text: textOf(errand), notBeforeMs, failures });
   }
+}
+
+/** The call was not made: there is no connection, or the guest is quarantined. */
+export function isAway(outcome: LibvirtOutcome<null>): boolean {
+  return !outcome.ok && (outcome.failure === 'disconnected' || outcome.failure === 'quarantined');
+}
+
+function dropOf(keyed: Map<string, unknown> | Set<string>, uuid: string): void {
+  for (const key of [...keyed.keys()]) if (key.startsWith(`${uuid} `)) keyed.delete(key);
 }
 
 function keyOf({ uuid, subject }: Errand): string {

@@ -63,6 +63,7 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       record: () => null,
       baselineUnknown: false,
       mayAdopt: true,
+      unsettled: () => false,
       held: () => false,
       occasion: 'policy',
     });

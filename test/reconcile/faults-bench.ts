@@ -6,33 +6,14 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CONTROLS } from '../../src/controls/registry.js';
-import { Inventory } from '../../src/domains/inventory.js';
-import type { Domain } from '../../src/domains/types.js';
+import { type Core as AssembledCore, assemble } from '../../src/assemble.js';
+import type { Config } from '../../src/config/types.js';
 import type { CpuHierarchy } from '../../src/host/cgroup/layout.js';
 import type { Clock } from '../../src/host/clock.js';
 import type { SchedulerParameters } from '../../src/host/libvirt/client.js';
 import type { Log } from '../../src/log.js';
 import { compile } from '../../src/policy/compile.js';
 import type { LoadResult } from '../../src/policy/loader.js';
-import { Attribution } from '../../src/reconcile/attribution.js';
-import { Contention } from '../../src/reconcile/contested.js';
-import { Counters } from '../../src/reconcile/counters.js';
-import { planAsIfManaged } from '../../src/reconcile/cycle.js';
-import { Gate } from '../../src/reconcile/gate.js';
-import { Generations } from '../../src/reconcile/generations.js';
-import { GuestEvents } from '../../src/reconcile/guest-events.js';
-import { HandsOffRegister } from '../../src/reconcile/hands-off.js';
-import { History } from '../../src/reconcile/history.js';
-import { Journal } from '../../src/reconcile/journal.js';
-import { Memory } from '../../src/reconcile/memory.js';
-import { Operator } from '../../src/reconcile/operator.js';
-import type { Parts } from '../../src/reconcile/parts.js';
-import { Picture } from '../../src/reconcile/picture.js';
-import { classUnder } from '../../src/reconcile/reach.js';
-import { Reconciler } from '../../src/reconcile/reconciler.js';
-import { Teller } from '../../src/reconcile/tell.js';
-import type { Snapshot } from '../../src/snapshot/types.js';
 import { type FakeDomainOptions, FakeLibvirt } from '../fakes/fake-libvirt.js';
 import { HostTree } from '../fixtures/host-tree.js';
 
@@ -42,16 +23,12 @@ const V1 = '/sys/fs/cgroup/cpu';
 export const NO_REAL_GROUPS: string | false =
   process.getuid?.() !== 0 ? 'needs root' : existsSync(join(V1, 'cpu.shares')) ? false : 'needs the v1 cpu controller';
 
-export interface Core {
-  readonly parts: Parts;
-  readonly reconciler: Reconciler;
-  readonly events: GuestEvents;
-  readonly operator: Operator;
+export interface Core extends AssembledCore {
   readonly log: { readonly level: string; readonly event: string; readonly fields: Record<string, unknown> }[];
 }
 
 export interface BootOptions {
-  readonly manages?: (domain: Domain) => boolean;
+  readonly manageNames?: readonly string[];
   readonly sample?: () => Promise<void>;
   /** Do not ask libvirt yet. */
   readonly blind?: boolean;
@@ -161,6 +138,7 @@ export class Bench {
     this.#core = core;
     if (this.policy !== '') await core.parts.generations.reload();
     if (options.blind === true) return core;
+    core.reconciler.start();
     await core.reconciler.resync();
     await core.reconciler.full();
     return core;
@@ -200,86 +178,38 @@ export class Bench {
         log.push({ level, event, fields: { ...fields } });
       };
     const logger: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
-    const { clock, libvirt, stateDir } = this;
-    const inventory = new Inventory({
-      hierarchy: this.hierarchy,
-      procRoot: this.tree.proc,
-      runLibvirt: this.tree.runLibvirt,
-      libvirt,
-      log: logger,
-      onOpened: () => undefined,
-      onClosed: () => undefined,
-      onVcpus: () => undefined,
-    });
-    const generations = new Generations({
+    const { clock, libvirt, hierarchy, stateDir, killSwitch, mode, tree } = this;
+    const config: Config = {
+      configFile: null,
+      policyDir: tree.root,
       stateDir,
-      load: async () => this.load(),
-      clock,
+      runDir: tree.root,
+      mode,
+      libvirtUri: 'qemu:///system',
+      listenAddress: '127.0.0.1:0',
+      killSwitch,
+      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
+      log: { level: 'debug', format: 'json' },
+      cycleSeconds: 5,
       blastRadius: { percent: 20, domains: 5 },
-      persist: this.mode === 'enforce',
-    });
-    const journal = new Journal(stateDir, clock);
-    const handsOff = new HandsOffRegister(stateDir, clock);
-    const gate = new Gate({ mode: this.mode, killSwitch: this.killSwitch });
-    const contention = new Contention();
-    const tellFailures = new Map<string, string>();
-    const manages = options.manages ?? (() => true);
-    const classOf = (domain: Domain) =>
-      generations.active === null || !manages(domain) ? null : classUnder(generations.active, domain, clock.nowMs());
-    const picture = new Picture({
-      handsOff: (uuid) => handsOff.of(uuid),
-      record: (uuid, control) => journal.get(uuid, control),
-      classOf,
-      asIfManaged: (domain) => planAsIfManaged(parts, domain),
-      read: (uuid, path) => inventory.handles(uuid)?.read(path) ?? null,
-      stopped: () => gate.stop(),
-      tellFailure: (uuid, control) => tellFailures.get(`${uuid} ${control}`) ?? null,
-      contention,
-      monotonicMs: clock.monotonicMs,
-      cpu: () => null,
-    });
-    const teller = new Teller({
-      libvirt,
-      monotonicMs: clock.monotonicMs,
-      onDone: (errand, outcome) => core.events.onTold(errand, outcome),
-      onIdle: (uuid) => core.reconciler.request(uuid),
-    });
-    const parts: Parts = {
-      clock,
+      manage: { uuids: null, names: options.manageNames ?? null },
+    };
+    const core = assemble({
+      config,
       log: logger,
-      host: { cores: 8, cpuVersion: this.hierarchy.version },
-      controls: CONTROLS,
-      inventory,
-      generations,
-      journal,
-      handsOff,
-      gate,
-      contention,
-      attribution: new Attribution(),
-      memory: new Memory(),
-      counters: new Counters(CONTROLS.filter(({ built }) => built).map(({ id }) => id)),
-      history: new History(stateDir),
-      teller,
-      picture,
-      tellFailures,
-      manages,
-      classOf,
-    };
-    const reconciler = new Reconciler({
-      parts,
-      libvirt,
-      cycleMs: 5_000,
-      sample: options.sample ?? (async () => undefined),
+      version: 'test',
+      write: true,
+      watch: false,
       onCycle: () => undefined,
+      instead: {
+        clock,
+        libvirt,
+        hierarchy,
+        loadPolicies: async () => this.load(),
+        ...(options.sample && { sample: options.sample }),
+      },
     });
-    const core: Core = {
-      parts,
-      reconciler,
-      events: new GuestEvents(parts, reconciler),
-      operator: new Operator(parts, reconciler, () => ({ domains: picture.domains() }) as unknown as Snapshot),
-      log,
-    };
-    return core;
+    return { ...core, log };
   }
 
   /** libvirt sets the groups itself when it is told parameters. */

@@ -88,7 +88,7 @@ describe('leaving', { skip: NO_REAL_GROUPS }, () => {
     assert.notEqual(bench.libvirt.originalsXml(uuid), null);
     const { rmSync } = await import('node:fs');
     rmSync(`${bench.stateDir}/journal`);
-    await bench.boot({ manages: ({ name }) => name === 'another' });
+    await bench.boot({ manageNames: ['another'] });
     await bench.settle();
     assert.equal(bench.quota(uuid), '20000');
     assert.notEqual(bench.libvirt.originalsXml(uuid), null, 'the originals that travel with it are not ours to remove');

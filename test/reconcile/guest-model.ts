@@ -108,6 +108,7 @@ export class GuestModel {
       record: (control) => this.journal.get(control) ?? null,
       baselineUnknown: this.baselineUnknown,
       mayAdopt: this.mayAdopt,
+      unsettled: () => false,
       held: () => false,
       occasion,
     });

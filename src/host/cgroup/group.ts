@@ -19,13 +19,15 @@ export class Group {
     this.inode = inode;
   }
 
-  /** Null when there is no such directory. */
+  /** Null when there is no such directory. @throws when that cannot be told (too many open files …) */
   static open(path: string): Group | null {
     let fd: number;
     try {
       fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    } catch {
-      return null;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENOTDIR' || code === 'ELOOP') return null;
+      throw error;
     }
     return new Group(path, fd, fstatSync(fd, { bigint: true }).ino);
   }
@@ -70,13 +72,14 @@ export class Group {
     }
   }
 
-  /** False once the directory was removed. A held directory that is gone has no links left (kernfs: reads ENOENT). */
+  /** False once the directory was removed: an open one that is gone lists nothing. What cannot be told counts as there. */
   exists(): boolean {
     if (this.#directoryFd < 0) return false;
     try {
-      return fstatSync(this.#directoryFd).nlink > 0 && readdirSync(`/proc/self/fd/${this.#directoryFd}`).length > 0;
-    } catch {
-      return false;
+      return readdirSync(`/proc/self/fd/${this.#directoryFd}`).length > 0;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code !== 'ENOENT' && code !== 'ENODEV';
     }
   }
 

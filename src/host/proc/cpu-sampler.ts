@@ -10,7 +10,7 @@ import type { Domain } from '../../domains/types.js';
 import type { CpuReading, VcpuReading } from '../../signals/cpu.js';
 import { throttledUsec } from '../cgroup/cpu-files.js';
 import { readText } from '../cgroup/group.js';
-import { readProcessStat } from './process.js';
+import { type ProcessStat, readProcessStat } from './process.js';
 
 interface Thread {
   readonly threadId: number;
@@ -31,7 +31,12 @@ export class CpuSampler {
     const pid = domain.process?.pid ?? 0;
     if (pid !== this.#pid) this.close();
     this.#pid = pid;
-    const process = readProcessStat(this.#procRoot, pid);
+    let process: ProcessStat | null;
+    try {
+      process = readProcessStat(this.#procRoot, pid);
+    } catch {
+      return null;
+    }
     if (process === null) return null;
     const vcpus = new Map<number, VcpuReading>();
     for (const vcpu of domain.vcpuGroups) {

@@ -14,10 +14,19 @@ export interface ProcessStat {
   readonly cpuSeconds: number;
 }
 
-/** Null when there is no such process. */
+/** Null when there is no such process. @throws when it cannot be told (too many open files …) */
 export function readProcessStat(procRoot: string, pid: number): ProcessStat | null {
   const text = readProc(procRoot, pid, 'stat');
   return text === null ? null : parseProcessStat(text);
+}
+
+/** False only when the kernel says that there is no such process any more; what cannot be read counts as alive. */
+export function mayLive(procRoot: string, pid: number, startTicks: bigint): boolean {
+  try {
+    return readProcessStat(procRoot, pid)?.startTicks === startTicks;
+  } catch {
+    return true;
+  }
 }
 
 /** The command's name may hold spaces and parentheses: fields are counted from the last `)`. */
@@ -44,7 +53,9 @@ export function readUuidArgument(procRoot: string, pid: number): string | null {
 function readProc(procRoot: string, pid: number, file: string): string | null {
   try {
     return readFileSync(join(procRoot, String(pid), file), 'latin1');
-  } catch {
-    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return null;
+    throw error;
   }
 }
