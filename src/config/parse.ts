@@ -2,8 +2,9 @@
  * The configuration file's text → the values it sets, each checked by its key's schema. Pure; every problem has a
  * position. Plain YAML only: what could hide a value (aliases, tags, merge keys, duplicates) is refused.
  */
-import { type Document, isMap, isScalar, LineCounter, parseDocument, visit, type YAMLMap } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, visit, type YAMLMap } from 'yaml';
 import type { Problem, SourcePosition } from '../errors.js';
+import { scanPolicy } from '../policy/scan.js';
 import { CONFIG_KEY_NAMES, type ConfigValues, configKey } from './keys.js';
 import { nearest } from './suggest.js';
 
@@ -17,11 +18,15 @@ export function parseConfigText(file: string, text: string, problems: Problem[])
   const syntax = (where: SourcePosition, message: string, fix: string): void => {
     problems.push({ code: 'CONFIG_SYNTAX', message, where, fix });
   };
-  const document = parse(text, lines);
-  if (document === null) {
-    syntax({ file, line: 1, column: 1 }, 'the file is nested too deeply', 'write a plain map of keys');
+  // Before the composer, which recurses: V8 aborts the process when deep nesting exhausts the stack.
+  const scan = scanPolicy(file, text);
+  if (scan.tokens === null) {
+    for (const { where, message, fix } of scan.problems)
+      problems.push({ code: 'CONFIG_SYNTAX', message, fix, ...(where && { where }) });
     return {};
   }
+  const plain = { version: '1.2', schema: 'core', merge: false, uniqueKeys: true, prettyErrors: false } as const;
+  const document = parseDocument(text, { ...plain, lineCounter: lines });
   for (const error of document.errors) syntax(at(error.pos[0]), firstLine(error.message), syntaxFix(error.code));
   visit(document, {
     Alias: (_, node) => syntax(at(node.range?.[0] ?? 0), 'aliases are not accepted', 'write the value out'),
@@ -67,17 +72,6 @@ function readMap(
     } else {
       problems.push(isSection(path) ? sectionProblem(path, where) : unknownKey(path, prefix, where));
     }
-  }
-}
-
-/** Null when the nesting exhausts the parser. */
-function parse(text: string, lineCounter: LineCounter): Document.Parsed | null {
-  try {
-    const plain = { version: '1.2', schema: 'core', merge: false, uniqueKeys: true, prettyErrors: false } as const;
-    return parseDocument(text, { ...plain, lineCounter });
-  } catch (error) {
-    if (error instanceof RangeError) return null;
-    throw error;
   }
 }
 
