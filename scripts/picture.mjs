@@ -1,10 +1,15 @@
-// Draws a terminal's text as an SVG picture. Takes what a program wrote, colours included, and draws the screen as it
-// stands at the end: a table that is drawn over itself is drawn once. The pictures of the README are made with it:
-//   FORCE_COLOR=1 node dist/main.js status | node scripts/picture.mjs --title 'virtslad status' > docs/images/status.svg
-import { realpathSync } from 'node:fs';
+// The pictures of the README, from the program itself: runs the demo, asks it to explain a guest, and draws both as
+// SVG. Needs what the demo needs, and a host that is otherwise idle, or the figures are those of a busy one.
+//   node scripts/picture.mjs                          makes docs/images/demo.svg and docs/images/explain.svg anew
+//   PROGRAM | node scripts/picture.mjs --title TEXT   draws any terminal text, to stdout
+// Drawn is the screen as it stands at the end: what a program drew over is not seen.
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ROOT } from './bootstrap.mjs';
+import { run } from './child.mjs';
 
 const PLAIN = { bold: false, dim: false, color: null };
 
@@ -29,7 +34,7 @@ const FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono',
  * The screen after `text`: lines of cells, each `{ character, style }`. Knows line feed, carriage return, the cursor
  * movements and erasures of ECMA-48 that programs use to draw over themselves, and SGR; skips all other sequences.
  */
-export function screenOf(text) {
+function screenOf(text) {
   const lines = [[]];
   let row = 0;
   let column = 0;
@@ -80,8 +85,8 @@ function restyled(style, parameters) {
   return next;
 }
 
-export function svgOf(lines, { title = '', columns = 0 } = {}) {
-  const widest = Math.max(columns, ...lines.map((line) => line.length));
+function svgOf(lines, { title }) {
+  const widest = Math.max(...lines.map((line) => line.length));
   const width = Math.ceil(widest * CELL_WIDTH + 2 * MARGIN);
   const height = Math.ceil(lines.length * CELL_HEIGHT + BAR_HEIGHT + 1.5 * MARGIN);
   const body = lines.flatMap((line, row) => runsOf(line).map((run) => drawRun(run, row)));
@@ -102,7 +107,7 @@ export function svgOf(lines, { title = '', columns = 0 } = {}) {
 function runsOf(line) {
   const runs = [];
   line.forEach(({ character, style }, column) => {
-    const kind = character === '█' || character === '░' ? character : 'text';
+    const kind = '█░▏'.includes(character) ? character : 'text';
     const last = runs.at(-1);
     const continues =
       last !== undefined && last.kind === kind && last.column + last.text.length === column && same(last.style, style);
@@ -122,8 +127,8 @@ function drawRun({ kind, style, column, text }, row) {
   const width = round([...text].length * CELL_WIDTH);
   const fill = style.color ?? (style.dim ? DIM : TEXT);
   if (kind !== 'text') {
-    const opacity = kind === '█' ? '' : ' fill-opacity="0.25"';
-    return `<rect x="${x}" y="${top + 4}" width="${width}" height="11" fill="${fill}"${opacity}/>`;
+    const opacity = kind === '░' ? ' fill-opacity="0.25"' : '';
+    return `<rect x="${x}" y="${top + 4}" width="${kind === '▏' ? 1.5 : width}" height="11" fill="${fill}"${opacity}/>`;
   }
   // textLength keeps the columns straight whatever monospace font there is.
   const attributes = [
@@ -142,8 +147,46 @@ function escapeXml(text) {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { title: { type: 'string' }, columns: { type: 'string' } } });
-  const title = values.title ?? 'virtslad';
-  process.stdout.write(svgOf(screenOf(await readAll(process.stdin)), { title, columns: Number(values.columns ?? 0) }));
+const PROMPT = '\u001b[32m#\u001b[0m';
+const COLOURED = { ...process.env, FORCE_COLOR: '1' };
+delete COLOURED.NO_COLOR;
+
+/** Runs the demo until its final table stands, and while it waits has the program explain its web server. */
+async function makePictures() {
+  const demo = spawn(process.execPath, [join(ROOT, 'scripts', 'demo.mjs')], { cwd: ROOT, env: COLOURED });
+  let shown = '';
+  const ended = new Promise((resolve) => demo.on('exit', resolve));
+  const ready = new Promise((resolve, reject) => {
+    demo.stdout.setEncoding('utf8').on('data', (text) => {
+      shown += text;
+      if (shown.includes('Ctrl-C ends the demo')) resolve();
+    });
+    demo.stderr.pipe(process.stderr);
+    ended.then((code) => reject(new Error(`the demo ended with code ${code}\n${shown}`)));
+  });
+  try {
+    await ready;
+    const [table] = shown.split('\nWhat to look at next');
+    const [config] = /(?<=--config )\S+/.exec(shown);
+    const [guest] = /\bweb-\d+/.exec(shown);
+    const words = ['explain', guest, '--config', config];
+    const explained = await run(process.execPath, [join(ROOT, 'dist', 'main.js'), ...words], { env: COLOURED });
+    draw('demo', `${PROMPT} npm run demo\n${table}`);
+    draw('explain', `${PROMPT} virtslad ${words.join(' ')}\n${explained.output}`);
+  } finally {
+    demo.kill('SIGINT');
+    await ended;
+  }
 }
+
+function draw(name, text) {
+  const directory = join(ROOT, 'docs', 'images');
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, `${name}.svg`);
+  writeFileSync(path, svgOf(screenOf(text), { title: 'virtslad' }));
+  console.log(path);
+}
+
+const { title } = parseArgs({ options: { title: { type: 'string' } } }).values;
+if (title === undefined) await makePictures();
+else process.stdout.write(svgOf(screenOf(await readAll(process.stdin)), { title }));
