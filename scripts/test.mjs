@@ -19,9 +19,13 @@ const { signal } = interrupt;
 
 /** Every test that ended: { lane, file, name, event: 'pass' | 'fail' | 'skip', seconds, error, output, reason }. */
 const done = [];
+/** Why the host lane cannot run; null when it can. */
+let noHostLane = null;
 
 try {
   await ensureNpmPackages({ signal, say: console.log });
+  // First of all, because unit tests that can use libvirt's library or promtool do.
+  if (options.lanes.includes('host')) await installHostTools();
   for (const lane of options.lanes) await runLane(lane);
 } catch (error) {
   if (!signal.aborted && !(error instanceof SetupError)) console.error(error);
@@ -64,18 +68,21 @@ async function unitLane() {
   });
 }
 
+async function installHostTools() {
+  noHostLane = whyNoHostLane() ?? (await ensureHostTools(TEST_TOOLS, { signal, say: console.log }));
+}
+
 async function hostLane() {
-  const reason = whyNoHostLane() ?? (await ensureHostTools(TEST_TOOLS, { signal, say: console.log }));
   await compileUnlessDone();
-  if (reason === null) {
+  if (noHostLane === null) {
     // One file at a time: they measure CPU shares.
     await runFiles('host', { workers: 1, limitSeconds: HOST_LIMIT_SECONDS, showTests: true });
     return;
   }
   const { findTestFiles } = await import('./lanes/test-files.mjs');
-  console.log(`   skipped: ${reason}`);
+  console.log(`   skipped: ${noHostLane}`);
   for (const file of findTestFiles('host')) {
-    record({ lane: 'host', file, name: 'all tests of this file', event: 'skip', reason });
+    record({ lane: 'host', file, name: 'all tests of this file', event: 'skip', reason: noHostLane });
   }
 }
 
