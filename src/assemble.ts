@@ -163,7 +163,7 @@ export function assemble(options: AssembleOptions): Core {
     record: (uuid, control) => journal.get(uuid, control),
     classOf,
     asIfManaged: (domain) => planAsIfManaged(parts, domain),
-    read: (uuid, path) => inventory.handles(uuid)?.read(path) ?? null,
+    read: (uuid, path) => inventory.read(uuid, path),
     stopped: () => gate.stop(),
     tellFailure: (uuid, control) => tellFailures.get(`${uuid} ${control}`) ?? null,
     contention,

@@ -21,7 +21,10 @@ export interface View {
 /** The daemon's latest snapshot; without a daemon, one taken now, which writes nothing and takes no lock. */
 export async function view(context: VerbContext): Promise<View> {
   const daemon = await connect(context);
-  if (daemon !== null) return { snapshot: await daemon.snapshot(), source: 'daemon' };
+  if (daemon !== null) {
+    warnOfIgnoredFlags(context);
+    return { snapshot: await daemon.snapshot(), source: 'daemon' };
+  }
   const session = await context.services.openLocal(context.config(), await context.log(), { write: false });
   try {
     const { snapshot } = await session.plan();

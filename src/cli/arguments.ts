@@ -163,7 +163,7 @@ export function unknownVerb(name: string, verbs: readonly Verb[], planned: reado
     const fix = 'see virtslad help for what there is';
     return { code: 'CLI_NOT_BUILT', message: `virtslad ${name} is not built yet`, fix };
   }
-  const names = [...verbs.map((verb) => verb.name), 'help'];
+  const names = verbs.map((verb) => verb.name);
   const meant = nearest(name, names);
   return {
     code: 'CLI_UNKNOWN_VERB',

@@ -103,12 +103,14 @@ export const cpuLimit: Control = {
   overriddenBy(desired, domain, read): Override | null {
     if (desired.kind !== 'set' || domain.cgroup === null) return null;
     const wantedCores = desired.amount ?? onlineVcpus(domain);
-    for (const directory of new Set([domain.cgroup.domainDir, domain.cgroup.weightDir])) {
+    const { domainDir, weightDir, ancestors } = domain.cgroup;
+    const own = new Set([domainDir, weightDir]);
+    for (const directory of [...own, ...ancestors]) {
       const path = join(directory, 'cpu.max');
       const cores = coresAllowed(read(path));
-      if (cores !== null && cores < wantedCores) {
-        return { reason: `a foreign quota of ${cores.toFixed(2)} cores on the whole guest is lower`, path };
-      }
+      if (cores === null || cores >= wantedCores) continue;
+      const on = own.has(directory) ? 'the whole guest' : 'a group above it';
+      return { reason: `a foreign quota of ${cores.toFixed(2)} cores on ${on} is lower`, path };
     }
     return null;
   },

@@ -100,7 +100,10 @@ export function sharesOf(weight: number): number {
 /** Weight of what stands in the kernel, on the scale of v2, to two digits; null when unreadable. */
 export function weightOf(text: string | null, domain: Domain): number | null {
   if (text === null || !/^\d+$/.test(text)) return null;
-  return domain.cgroup?.version === 1 ? Number((Number(text) / SHARES_PER_WEIGHT).toFixed(2)) : Number(text);
+  if (domain.cgroup?.version !== 1) return Number(text);
+  const exact = Number(text) / SHARES_PER_WEIGHT;
+  // Shares are rounded: those that a whole weight gives are that weight.
+  return sharesOf(Math.round(exact)) === Number(text) ? Math.round(exact) : Number(exact.toFixed(2));
 }
 
 function placeOf(domain: Domain): Place | null {

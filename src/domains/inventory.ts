@@ -2,8 +2,10 @@
  * Which domains this host has now. libvirt lists them; the kernel says whether they live. A domain that libvirt stops
  * listing while its process still runs is kept: an empty answer after a reconnect must release nothing.
  */
+import { dirname } from 'node:path';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import type { Log } from '../log.js';
+import { AncestorGroups } from './ancestors.js';
 import { DomainHandles } from './handles.js';
 import { isAlive, type LocateOptions, locateProcess, readPidFiles } from './locate.js';
 import type { CpuCgroup, Domain, DomainFacts, DomainState } from './types.js';
@@ -30,6 +32,7 @@ export interface InventoryOptions extends LocateOptions {
 export class Inventory {
   readonly #entries = new Map<string, Entry>();
   readonly #options: InventoryOptions;
+  readonly #ancestors = new AncestorGroups();
   /** True after the first list that libvirt answered, or at once without libvirt. */
   complete = false;
 
@@ -47,6 +50,13 @@ export class Inventory {
 
   handles(uuid: string): DomainHandles | null {
     return this.#entries.get(uuid)?.handles ?? null;
+  }
+
+  /** Canonical text of a CPU file of the guest or of a group above it; null when unreadable. */
+  read(uuid: string, path: string): string | null {
+    const handles = this.#entries.get(uuid)?.handles ?? null;
+    if (handles === null) return null;
+    return handles.cgroup.ancestors.includes(dirname(path)) ? this.#ancestors.read(path, handles) : handles.read(path);
   }
 
   /** Asks libvirt for the list, and for the XML of domains that are new or have another running instance. */
@@ -149,6 +159,7 @@ export class Inventory {
   close(): void {
     for (const entry of this.#entries.values()) this.#close(entry);
     this.#entries.clear();
+    this.#ancestors.close();
   }
 
   /** True when the XML has to be read (again). */

@@ -49,6 +49,8 @@ export interface CpuCgroup {
   readonly weightDir: string;
   /** systemd manages `weightDir`: its files are set through libvirt (D-Bus), never written. */
   readonly systemdOwned: boolean;
+  /** The groups above `weightDir`, nearest first, without the root: their quotas bind the guest too. */
+  readonly ancestors: readonly string[];
   /** Inode of `domainDir`: a recreated directory of the same name is another one. */
   readonly inode: bigint;
 }

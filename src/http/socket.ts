@@ -33,6 +33,7 @@ export function createControlSocket(options: ControlSocketOptions): ControlSocke
   const { path } = options;
   let app: FastifyInstance | null = null;
   let inode: bigint | null = null;
+  let ending: Promise<void> | null = null;
   return {
     async start(signal) {
       if (signal.aborted) return;
@@ -47,15 +48,19 @@ export function createControlSocket(options: ControlSocketOptions): ControlSocke
       if (signal.aborted) return this.stop();
       signal.addEventListener('abort', () => void this.stop(), { once: true });
     },
-    async stop() {
-      const stopping = app;
-      app = null;
-      if (stopping === null) return;
-      await stopping.close();
-      const found = await lstat(path, { bigint: true }).catch(() => null);
-      if (found?.ino === inode) await rm(path, { force: true });
+    stop() {
+      // Whoever asks second waits for the first: the socket must be gone before the process is.
+      ending ??= end(app, inode, path);
+      return ending;
     },
   };
+}
+
+async function end(app: FastifyInstance | null, inode: bigint | null, path: string): Promise<void> {
+  if (app === null) return;
+  await app.close();
+  const found = await lstat(path, { bigint: true }).catch(() => null);
+  if (found?.ino === inode) await rm(path, { force: true });
 }
 
 /** Listens under a passing name and renames: nobody meets a socket with a wider mode, and there is always one. */

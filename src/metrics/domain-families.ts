@@ -57,7 +57,7 @@ const GUEST: readonly DomainFamily[] = [
   plain(
     'virtsla_domain_obstructed',
     'gauge',
-    '1 while a guest that runs cannot be acted on (no cgroup of its own, its libvirt call hangs), else 0',
+    '1 while a guest that runs cannot be acted on (no cgroup of its own, not described by libvirt), else 0',
     (domain) => (isActive(domain) ? bit(domain.obstacle !== null) : null),
   ),
   plain('virtsla_domain_vcpus', 'gauge', 'Online vCPUs of the guest', (domain) =>

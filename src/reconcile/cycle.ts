@@ -105,13 +105,12 @@ export function planAsIfManaged(parts: Parts, domain: Domain): DomainPlan {
 
 function planFor(parts: Parts, domain: Domain, effective: EffectiveClass | null, released: boolean): DomainPlan {
   const { uuid } = domain;
-  const handles = parts.inventory.handles(uuid);
   return planDomain({
     domain,
     effective,
     host: parts.host,
     controls: parts.controls,
-    read: (path) => handles?.read(path) ?? null,
+    read: (path) => parts.inventory.read(uuid, path),
     record: (control) => parts.journal.get(uuid, control),
     baselineUnknown: parts.journal.damaged !== null,
     mayAdopt: parts.manages(domain),

@@ -35,9 +35,10 @@ export class Operator implements Commands {
   async apply({ acknowledge }: { readonly acknowledge: string | null }): Promise<ApplyReport> {
     const { generations } = this.#parts;
     if (acknowledge !== null) await generations.acknowledge(acknowledge);
-    const { problems } = await this.reload();
-    if (problems.length > 0)
-      return this.#report({ changes: [], outcomes: [] }, `the policies have errors: ${problems[0]}`);
+    // Not by way of `reload`, whose cycle would do what this one is to report.
+    if (!(await generations.reload())) {
+      return this.#report({ changes: [], outcomes: [] }, `the policies have errors: ${generations.problems[0]}`);
+    }
     const result = await this.#reconciler.full();
     await this.#settleTold();
     const { pending } = generations;
@@ -51,7 +52,7 @@ export class Operator implements Commands {
   async release(target: Target): Promise<ApplyReport> {
     const { contention, gate, handsOff, log, teller } = this.#parts;
     const stopped = gate.stop();
-    if (stopped !== null) return this.#report({ changes: [], outcomes: [] }, `${stopped}: nothing was written`);
+    if (stopped !== null) return this.#report({ changes: [], outcomes: [] }, stopped);
     const targets = await this.#targets(target);
     if ('all' in target) await handsOff.setAll(targets);
     else for (const { uuid, name } of targets) await handsOff.set(uuid, { kind: 'released', name, untilMs: null });

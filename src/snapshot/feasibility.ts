@@ -18,7 +18,9 @@ export function feasibilityOf(domains: readonly DomainSnapshot[], cores: number)
   for (const { pid, controls, guaranteedCores } of domains) {
     if (pid === null) continue;
     const weight = controls.find(({ id }) => id === 'cpu.weight');
-    weightSum += weight?.actualAmount ?? NORMAL_WEIGHT;
+    // A change that is under way or planned counts as made: the question is whether the promises fit the host.
+    const planned = weight?.status === 'pending' ? weight.desiredAmount : null;
+    weightSum += planned ?? weight?.actualAmount ?? NORMAL_WEIGHT;
     guaranteed += guaranteedCores ?? 0;
   }
   return { weightSum: Math.round(weightSum), weightCapacity: NORMAL_WEIGHT * cores, guaranteedCores: guaranteed };

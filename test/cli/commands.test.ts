@@ -17,7 +17,7 @@ function planning(report: PlanReport | VirtsladError): FakeOptions {
     if (report instanceof VirtsladError) throw report;
     return report;
   };
-  return { services: { openLocal: async () => ({ plan, commands: {} as never, close: async () => undefined }) } };
+  return { services: { openLocal: async () => ({ plan, commands: {} as never, close: async () => true }) } };
 }
 
 function failing(code: ErrorCode, how: 'open' | 'run' = 'open'): FakeOptions {
@@ -103,7 +103,7 @@ describe('what a failed or stopped write means', () => {
       release: async () => report,
       snapshot: () => fixtureSnapshot({ mode }),
     };
-    const session = { plan: async () => fixturePlan(), commands: commands as never, close: async () => undefined };
+    const session = { plan: async () => fixturePlan(), commands: commands as never, close: async () => true };
     return { services: { openLocal: async (): Promise<LocalSession> => session } };
   };
   const stopped = { ...fixtureApply(), outcomes: [], changes: [], stopped: 'kill switch' };

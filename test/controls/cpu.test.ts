@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { Desired } from '../../src/controls/control.js';
 import { cpuLimit } from '../../src/controls/cpu-limit.js';
 import { coresAllowed, formatCpuMax, parseCpuMax } from '../../src/controls/cpu-max-text.js';
-import { autoWeight, cpuWeight, sharesOf } from '../../src/controls/cpu-weight.js';
+import { autoWeight, cpuWeight, sharesOf, weightOf as weightOfText } from '../../src/controls/cpu-weight.js';
 import type { Domain } from '../../src/domains/types.js';
 import type { CpuAmount, EffectiveClass, Sourced } from '../../src/policy/types.js';
 import { GuestModel, HOST } from '../reconcile/guest-model.js';
@@ -87,6 +87,8 @@ describe('cpu.limit', () => {
     assert.match(with1('60000 100000')?.reason ?? '', /0\.60 cores/);
     assert.equal(with1('100000 100000'), null);
     assert.equal(with1('max 100000'), null);
+    const above = (path: string) => (path === '/cg/machine/cpu.max' ? '50000 100000' : 'max 100000');
+    assert.match(cpuLimit.overriddenBy?.(desired, domain, above)?.reason ?? '', /group above/);
     const none = limitOn(domain, percent(100));
     assert.ok(
       cpuLimit.overriddenBy?.(none, domain, () => '150000 100000'),
@@ -116,6 +118,12 @@ describe('cpu.weight', () => {
     assert.ok(desired.kind === 'set' && desired.notes.some((note) => note.includes('cut')));
   });
   test('neither weight nor guarantee: not managed', () => assert.deepEqual(weightOf({}), ['unmanaged']));
+  test('a whole weight read back from shares is that weight', () => {
+    const { domain } = new GuestModel(1, 1);
+    for (const weight of [1, 10, 30, 39, 60, 100, 9999])
+      assert.equal(weightOfText(String(sharesOf(weight)), domain), weight);
+    assert.equal(weightOfText('500', domain), 48.83);
+  });
   test('v1 has shares, 1024 for 100 and at least 2', () => {
     assert.deepEqual(weightOf({ 'cpu.weight': 100 }, 1, 1), ['1024']);
     assert.deepEqual([1, 39, 100, 200, 10_000].map(sharesOf), [10, 399, 1024, 2048, 102_400]);

@@ -91,6 +91,7 @@ export class GuestModel {
         domainDir: this.directory,
         weightDir: this.directory,
         systemdOwned: false,
+        ancestors: ['/cg/machine'],
         inode: BigInt(this.#id),
       },
       vcpuGroups: Array.from({ length: this.vcpus }, (_, vcpu) => vcpu),

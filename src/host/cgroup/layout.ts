@@ -60,6 +60,7 @@ export interface DomainGroups {
   readonly domainDir: string;
   readonly weightDir: string;
   readonly systemdOwned: boolean;
+  readonly ancestors: readonly string[];
 }
 
 /**
@@ -75,5 +76,7 @@ export function domainGroups(hierarchy: CpuHierarchy, groupPath: string): Domain
   // libvirt >= 7.1 under systemd puts its own level inside the scope; the scope's weight is what counts among siblings.
   const nested = basename(domainDir) === 'libvirt' && parent.endsWith('.scope');
   const weightDir = nested ? parent : domainDir;
-  return { domainDir, weightDir, systemdOwned: weightDir.endsWith('.scope') };
+  const ancestors: string[] = [];
+  for (let up = dirname(weightDir); up.length > hierarchy.root.length; up = dirname(up)) ancestors.push(up);
+  return { domainDir, weightDir, systemdOwned: weightDir.endsWith('.scope'), ancestors };
 }
