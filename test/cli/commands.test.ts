@@ -160,7 +160,7 @@ describe('who is asked', () => {
     const session = {
       plan: async () => fixturePlan(),
       commands: commands as never,
-      close: async () => void closed.push('x'),
+      close: async () => closed.push('x') > 0,
     };
     const run = await command(['hold', 'db-1'], { services: { openLocal: async () => session } });
     assert.deepEqual([run.code, closed], [1, ['x']]);

@@ -73,7 +73,10 @@ export async function command(words: readonly string[], options: FakeOptions = {
       return {
         plan: async () => fixturePlan(),
         commands: { ...commands('local'), snapshot: () => fixtureSnapshot() } as never,
-        close: async () => record('close'),
+        async close() {
+          record('close');
+          return true;
+        },
       };
     },
     async connectSocket(path) {

@@ -136,7 +136,7 @@ describe('signals', () => {
         const second = virtslad(['run', '--libvirt-uri', 'none', '--web.listen-address', '127.0.0.1:0', ...shared]);
         assert.equal(second.status, 1, second.stderr);
         assert.match(second.stderr, /RUN_LOCKED/);
-        const status = virtslad(['status', ...shared]);
+        const status = virtslad(['status', '--run-dir', join(directory, 'run')]);
         assert.deepEqual([status.status, status.stderr], [0, '']);
         assert.match(status.stdout, /daemon up .*mode observe/);
       } finally {
