@@ -34,7 +34,8 @@ type Closer = () => void | Promise<void>;
 /** SIGTERM must end the daemon within 5 s: what is still open then is left. */
 const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
-const SCHEDULE_CHECK_MS = 60_000;
+/** Policies and the wall clock change under a timer: the next boundary is worked out anew this often. */
+const SCHEDULE_CHECK_MS = 1_000;
 
 /** How the daemon ended: not clean when a thread is stuck in a native call. */
 export interface DaemonEnd {
@@ -209,7 +210,6 @@ function watchSchedules({ parts, reconciler }: Core, signal: AbortSignal): void 
     const nowMs = parts.clock.nowMs();
     const active = parts.generations.active;
     const boundary = active === null ? null : nextBoundary(active, nowMs);
-    // Policies and the wall clock change: the next boundary is worked out anew at least every minute.
     const delay = Math.min(boundary === null ? SCHEDULE_CHECK_MS : boundary - nowMs, SCHEDULE_CHECK_MS);
     timer = setTimeout(
       () => {

@@ -7,7 +7,7 @@ import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import type { Log } from '../log.js';
 import { AncestorGroups } from './ancestors.js';
 import { DomainHandles } from './handles.js';
-import { isAlive, type LocateOptions, locateProcess, readPidFiles } from './locate.js';
+import { isAlive, type LocateOptions, locateProcess, pidOf, readPidFiles } from './locate.js';
 import type { CpuCgroup, Domain, DomainFacts, DomainState } from './types.js';
 
 interface Entry {
@@ -184,8 +184,8 @@ export class Inventory {
       if (entry.listed.id === null || entry.starting) continue;
       if (entry.handles !== null && this.#alive(entry)) continue;
       this.#close(entry);
-      const pid = pids.get(entry.listed.name);
-      if (pid === undefined) this.#setObstacle(entry, 'libvirt has no pid file for it');
+      const pid = pidOf(pids, entry.listed.name);
+      if (pid === null) this.#setObstacle(entry, 'libvirt has no pid file for it');
       else this.#locate(entry, pid);
     }
   }

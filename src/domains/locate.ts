@@ -43,6 +43,21 @@ export function readPidFiles(runLibvirt: string): ReadonlyMap<string, number> {
   return pids;
 }
 
+/** libvirt escapes what XML reserves when it names a pid file. */
+const XML_NAMES: Readonly<Record<string, string>> = {
+  '<': '&lt;',
+  '>': '&gt;',
+  '&': '&amp;',
+  "'": '&apos;',
+  '"': '&quot;',
+};
+
+/** The pid that libvirt has written for this domain. That it is the domain's is checked by {@link locateProcess}. */
+export function pidOf(pids: ReadonlyMap<string, number>, name: string): number | null {
+  const escaped = name.replaceAll(/[<>&'"]/g, (character) => XML_NAMES[character] ?? character);
+  return pids.get(name) ?? pids.get(escaped) ?? null;
+}
+
 /** Where the process with this pid lives, if it is the domain's and has a group of its own. */
 export function locateProcess(pid: number, uuid: string, options: LocateOptions): Located {
   try {

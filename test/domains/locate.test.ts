@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { CONTROLS } from '../../src/controls/registry.js';
 import { DomainHandles } from '../../src/domains/handles.js';
-import { isAlive, type Located, type LocateOptions, locateProcess, readPidFiles } from '../../src/domains/locate.js';
+import {
+  isAlive,
+  type Located,
+  type LocateOptions,
+  locateProcess,
+  pidOf,
+  readPidFiles,
+} from '../../src/domains/locate.js';
 import type { Domain } from '../../src/domains/types.js';
 import { findCpuHierarchy, isCleanPath } from '../../src/host/cgroup/layout.js';
 import { planDomain } from '../../src/reconcile/plan.js';
@@ -34,6 +41,8 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
     tree = new HostTree(layout);
     tree.addGuest(GUEST);
     assert.equal(readPidFiles(tree.runLibvirt).get('db-1'), GUEST.pid);
+    assert.equal(pidOf(new Map([['a&quot;&lt;b&gt;&amp;&apos;', 7]]), `a"<b>&'`), 7, 'libvirt escapes the file name');
+    assert.equal(pidOf(new Map(), 'db-1'), null);
     const found = locate(tree);
     assert.ok(found.ok, found.ok ? '' : found.obstacle);
     const { version, systemdOwned } = tree.layout;

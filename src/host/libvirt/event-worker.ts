@@ -23,7 +23,7 @@ const flag = new Int32Array(flags);
 run();
 
 function run(): void {
-  const backoff = createBackoff({ firstMs: 500, mostMs: 15_000, steadyMs: 10_000, random: Math.random });
+  const backoff = createBackoff({ firstMs: 250, mostMs: 3_000, steadyMs: 10_000, random: Math.random });
   const bound = bindUntilStopped(backoff);
   if (bound === null) return;
   // A second registration in this process is ignored by libvirt; the first thread to come here makes it.
