@@ -1,6 +1,6 @@
 /** `virtslad release [DOMAIN|--all]`: puts the originals back and stays hands-off. */
 import { printable } from '../printable.js';
-import { withWriter } from './access.js';
+import { libvirtIsAway, withWriter } from './access.js';
 import { print } from './print.js';
 import { renderApply } from './render/apply.js';
 import { ALL, exitOf, targetOf } from './target.js';
@@ -24,19 +24,23 @@ export const release: Verb = {
   ],
   exits: [
     [EXIT_DONE, 'done'],
-    [EXIT_ERROR, 'error; what could not be restored is listed'],
+    [
+      EXIT_ERROR,
+      'error; what could not be restored is listed. Also when libvirt was away: guests that it runs may not be restored',
+    ],
   ],
   async run(context) {
     const target = targetOf(context, 'release');
     return withWriter(context, async (writer) => {
       const report = await writer.release(target);
+      const away = libvirtIsAway(context, await writer.snapshot());
       print(context, report, () => {
         const who = 'all' in target ? 'Every guest' : printable(target.domain);
         const resume = 'all' in target ? '--all' : printable(target.domain);
         const after = `${who} is released and stays hands-off until: virtslad resume ${resume}\n`;
-        return renderApply(report, context.reader) + (exitOf(report) === EXIT_DONE ? after : '');
+        return renderApply(report, context.reader) + (exitOf(report) === EXIT_DONE && !away ? after : '');
       });
-      return exitOf(report);
+      return away ? EXIT_ERROR : exitOf(report);
     });
   },
 };

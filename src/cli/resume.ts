@@ -1,6 +1,6 @@
 /** `virtslad resume [DOMAIN|--all]`: ends hold and release. */
 import { printable } from '../printable.js';
-import { withWriter } from './access.js';
+import { libvirtIsAway, withWriter } from './access.js';
 import { print } from './print.js';
 import { renderApply } from './render/apply.js';
 import { ALL, exitOf, targetOf } from './target.js';
@@ -27,11 +27,15 @@ export const resume: Verb = {
     const target = targetOf(context, 'resume');
     return withWriter(context, async (writer) => {
       const report = await writer.resume(target);
+      const away = libvirtIsAway(context, await writer.snapshot());
       print(context, report, () => {
-        const who = 'all' in target ? 'Every guest' : printable(target.domain);
-        return `${renderApply(report, context.reader)}${who} is managed again.\n`;
+        const after =
+          'all' in target
+            ? 'No guest is held or released any more.'
+            : `${printable(target.domain)} is no longer left alone.`;
+        return `${renderApply(report, context.reader)}${after}\n`;
       });
-      return exitOf(report);
+      return away ? EXIT_ERROR : exitOf(report);
     });
   },
 };

@@ -107,6 +107,23 @@ describe('what a failed or stopped write means', () => {
     return { services: { openLocal: async (): Promise<LocalSession> => session } };
   };
   const stopped = { ...fixtureApply(), outcomes: [], changes: [], stopped: 'kill switch' };
+  test('with libvirt away nobody claims that every guest was reached', async () => {
+    const libvirt = { ...fixtureSnapshot().libvirt, connected: false };
+    const done = { ...fixtureApply(), outcomes: [], changes: [] };
+    const commands = {
+      release: async () => done,
+      resume: async () => done,
+      snapshot: () => fixtureSnapshot({ libvirt }),
+    };
+    const session = { plan: async () => fixturePlan(), commands: commands as never, close: async () => true };
+    const options = { services: { openLocal: async (): Promise<LocalSession> => session } };
+    for (const verb of ['release', 'resume']) {
+      const run = await command([verb, '--all'], options);
+      assert.equal(run.code, 1);
+      assert.match(run.err, /not connected to libvirt/);
+      assert.doesNotMatch(run.out, /Every guest is released/);
+    }
+  });
   test('a failed write is an error', async () => {
     assert.equal((await command(['apply', '--once'], applying(fixtureApply()))).code, 1);
     assert.equal((await command(['release', '--all'], applying(fixtureApply()))).code, 1);
@@ -119,7 +136,18 @@ describe('what a failed or stopped write means', () => {
 
 describe('who is asked', () => {
   test('plan looks itself, also beside a daemon', async () => {
-    assert.deepEqual((await command(['plan'], { daemon: true })).calls, ['log "warn" "text"', 'open', 'close']);
+    const looks = ['log "warn" "text"', 'open', SOCKET, 'close'];
+    assert.deepEqual((await command(['plan'], { daemon: true })).calls, looks);
+    assert.deepEqual((await command(['plan'])).calls, looks);
+  });
+  test('plan says that what it shows waits in the daemon', async () => {
+    const pendingGeneration = { id: '3f9a1c20be47', domainsAffected: 9, domainsTotal: 10, allowed: 5 };
+    const daemon = { snapshot: () => fixtureSnapshot({ pendingGeneration }) };
+    const run = await command(['plan'], { services: { connectSocket: async () => daemon as never } });
+    assert.match(run.out, /Generation 3f9a1c20be47 would change 9 of 10 guests, more than the 5 allowed/);
+    const other = planning({ ...fixturePlan(), generation: '000000000000' });
+    const services = { ...other.services, connectSocket: async () => daemon as never };
+    assert.doesNotMatch((await command(['plan'], { services })).out, /would change/);
   });
   test('status and explain prefer the daemon', async () => {
     for (const words of [['status'], ['explain', 'db-1']]) {
