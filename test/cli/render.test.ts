@@ -43,8 +43,27 @@ describe('plan', () => {
   test('the summary counts controls, not vCPUs', () => {
     assert.equal(
       summaryOf(fixturePlan()),
-      '4 guests: 2 to add, 2 to change, 1 to restore; 1 refused; 1 unsupported; 1 guest already holds',
+      '4 guests: 2 to add, 2 to change, 1 to restore; 1 refused; 1 unsupported; 1 guest already holds; 1 guest left alone',
     );
+  });
+  test('a restore is said in the words of its control', () => {
+    const plan = fixturePlan();
+    const v1 = { ...plan.snapshot, host: { ...plan.snapshot.host, cpuVersion: 1 as const } };
+    const restores = plan.changes.flatMap((change) => {
+      if (change.action !== 'restore') return [];
+      const limit = { ...change, control: 'cpu.limit', key: 'vcpu0/cpu.max', from: '20000 100000', to: 'max 100000' };
+      return [{ ...change, from: '307', to: '1024' }, limit];
+    });
+    const text = renderPlan({ ...plan, snapshot: v1, changes: restores }, READER);
+    assert.match(text, /- cpu\.weight +30 \(307 shares\) → 100 \(1024 shares\) +no longer asked for/);
+    assert.match(text, /- cpu\.limit +0\.20 cores \(20% of 1 vCPU\) → no quota +no longer asked for/);
+  });
+  test('without libvirt nothing is said to be done already', () => {
+    const libvirt = { ...snapshot.libvirt, connected: false };
+    const plan = fixtureQuietPlan();
+    const text = renderPlan({ ...plan, snapshot: { ...plan.snapshot, libvirt, domains: [] } }, READER);
+    assert.match(text, /^Not known: libvirt is away/);
+    assert.doesNotMatch(text, /Nothing to do/);
   });
   test('a reason shared by many guests is said once', () => {
     const plan = fixturePlan();
@@ -75,6 +94,20 @@ describe('status', () => {
       domains: [],
     });
     golden('status-trouble.txt', renderStatus(broken, READER, 'local'));
+  });
+  test('of a host with all guests released names the ones resumed since', () => {
+    const released = { kind: 'released', untilMs: null } as const;
+    const domains = [
+      fixtureDomain(1, { name: 'db-1', className: 'gold' }),
+      fixtureDomain(2, { name: 'web-1', className: 'gold', handsOff: released }),
+      fixtureDomain(3, { name: 'foreign', handsOff: released }),
+    ];
+    const text = renderStatus(fixtureSnapshot({ domains, handsOffAll: true }), READER, 'daemon');
+    assert.match(text, /every guest is released but db-1, until virtslad resume --all/);
+    assert.match(text, /foreign .* not managed$/m);
+    const held = domains.slice(1, 2).map((domain) => ({ ...domain, handsOff: { ...released, kind: 'held' as const } }));
+    const damaged = renderStatus(fixtureSnapshot({ domains: held, handsOffAll: true }), READER, 'daemon');
+    assert.match(damaged, /every guest is held, until virtslad resume --all/);
   });
   test('of one guest', () => {
     golden('status-web-1.txt', renderDomainStatus(named('web-1'), snapshot, { ...READER, width: 100 }, 'daemon'));

@@ -21,10 +21,12 @@ export function renderApply(report: ApplyReport, reader: Reader): string {
   for (const outcome of shown) out.push(...outcomeLines(outcome, report, style));
   const missing = groupBy(
     report.outcomes.filter(({ outcome }) => outcome === 'unsupported'),
-    ({ control, message }) => `${control}: ${printable(message ?? 'unsupported', 512)}`,
+    ({ message }) => printable(message ?? 'unsupported', 512),
   );
-  for (const [words, guests] of missing) {
-    out.push(style.dim(`unsupported  ${words} (${plural(guests.length, 'guest')})`));
+  for (const [reason, entries] of missing) {
+    const controls = [...new Set(entries.map(({ control }) => control))].join(', ');
+    const guests = new Set(entries.map(({ uuid }) => uuid)).size;
+    out.push(style.dim(`unsupported  ${controls}: ${reason} (${plural(guests, 'guest')})`));
   }
   if (report.stopped !== null) out.push(style.yellow(`Nothing was written: ${printable(report.stopped, 1024)}`));
   if (report.stopped === null || report.outcomes.length > 0) out.push(summaryOf(report));

@@ -38,14 +38,15 @@ export function complianceWords(domain: DomainSnapshot, atMs: number): string {
     case 'off':
       return '–';
     case 'unmanaged':
-      return domain.handsOff === null ? 'not managed' : handsOffFor(domain.handsOff, atMs);
+      // Released with all others it is what it was before: of no concern to us.
+      return domain.handsOff?.kind === 'held' ? `not managed; ${handsOffFor(domain.handsOff, atMs)}` : 'not managed';
     case 'hands-off':
       return domain.handsOff === null ? '' : handsOffFor(domain.handsOff, atMs);
     case 'starting':
       return 'starting';
     case 'good': {
       const missing = domain.controls.filter((control) => control.status === 'unsupported').length;
-      return missing === 0 ? 'yes' : `yes; ${missing} unsupported`;
+      return missing === 0 ? 'yes' : `yes; ${missing} of ${domain.controls.length} unsupported`;
     }
     case 'bad':
       return `no: ${whyNot(domain)}`;

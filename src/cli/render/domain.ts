@@ -48,13 +48,18 @@ export function headline(domain: DomainSnapshot, snapshot: Snapshot, style: Styl
   const words = complianceWords(domain, snapshot.atMs);
   const says: Readonly<Record<typeof verdict, string>> = {
     bad: `not compliant, ${words.replace(/^no: /, '')}`,
-    good: 'compliant, every supported control holds its desired value',
+    good: `compliant, every supported control holds its desired value${missingWords(domain)}`,
     'hands-off': `hands-off: ${words}; nothing is written`,
     starting: 'starting',
-    unmanaged: 'not managed: no assignment matches it',
+    unmanaged: 'not managed: no assignment matches it, or `manage` in the configuration leaves it out',
     off: `not running (${domain.state})`,
   };
   return `${style.bold(nameOf(domain, snapshot))}: ${verdictPaint(verdict, style)(says[verdict])}`;
+}
+
+function missingWords({ controls }: DomainSnapshot): string {
+  const missing = controls.filter(({ status }) => status === 'unsupported').length;
+  return missing === 0 ? '' : `; ${missing} of ${controls.length} are not supported`;
 }
 
 export function domainRows(

@@ -15,7 +15,7 @@ import { positionOf, type Reader } from './words.js';
 const ORIGIN: Readonly<Record<string, string>> = {
   xml: "from libvirt's XML",
   kernel: 'read from the kernel after the start',
-  metadata: "from the guest's metadata, where an earlier host wrote it",
+  metadata: "from the copy in the guest's metadata",
   definition: 'from the persistent definition',
   default: "libvirt's default",
 };
@@ -97,7 +97,7 @@ function settingRows(alike: readonly [SettingSnapshot, ...SettingSnapshot[]], st
     ['  owner', OWNER[first.owner]],
     [
       '  original',
-      first.original === null ? 'not recorded: nothing of ours has been written' : `${quoted(first.original)}${origin}`,
+      first.original === null ? 'not recorded: no value of ours stands here' : `${quoted(first.original)}${origin}`,
     ],
   ];
 }

@@ -5,7 +5,7 @@
 import { printable } from '../../printable.js';
 import type { ControlStatus, Snapshot } from '../../snapshot/types.js';
 import { verdictOf } from './compliance.js';
-import { handsOffWords, nameOf, someOf } from './words.js';
+import { handsOffAllWords, handsOffWords, nameOf, someOf } from './words.js';
 
 export interface NotDone {
   readonly kind:
@@ -59,7 +59,7 @@ function inWords({ kind, reason, controls, guests }: Reason): NotDone {
 
 /** Guests that an operator holds or has released. */
 export function leftAlone(snapshot: Snapshot, timeZone: string): string[] {
-  if (snapshot.handsOffAll) return ['every guest is released, until virtslad resume --all'];
+  if (snapshot.handsOffAll) return [handsOffAllWords(snapshot)];
   const byWords = new Map<string, string[]>();
   for (const domain of snapshot.domains) {
     if (domain.handsOff === null) continue;

@@ -4,12 +4,13 @@
  */
 import { printable } from '../../printable.js';
 import type { PlannedChange, PlanReport } from '../../reconcile/types.js';
-import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
+import type { Snapshot } from '../../snapshot/types.js';
 import { formatCpuList } from '../../units.js';
 import { pad, widthOf } from './cell.js';
 import { verdictOf } from './compliance.js';
 import { groupBy } from './group.js';
 import { leftAlone, notDone } from './not-done.js';
+import { rawWords } from './raw-words.js';
 import { feasibilityRow } from './status.js';
 import { type Style, styleFor } from './style.js';
 import { nameOf, plural, positionOf, type Reader } from './words.js';
@@ -37,7 +38,9 @@ export function renderPlan(report: PlanReport, reader: Reader, options: PlanOpti
   const { snapshot } = report;
   const byGuest = groupBy(report.changes, (change) => change.uuid);
   const out: string[] = [];
-  for (const changes of byGuest.values()) out.push(...guestLines(changes, snapshot, style, options), '');
+  const byName = new Intl.Collator('en', { numeric: true });
+  const guests = [...byGuest.values()].sort(([a], [b]) => byName.compare(a.domain, b.domain));
+  for (const changes of guests) out.push(...guestLines(changes, snapshot, style, options), '');
   const skipped = notDone(snapshot);
   if (skipped.length > 0) {
     out.push(style.bold('Not done'));
@@ -56,13 +59,15 @@ export function summaryOf(report: PlanReport): string {
   const changing = new Set(report.changes.map((change) => change.uuid));
   const lines = { add: 0, change: 0, restore: 0 };
   for (const changes of groupBy(report.changes, (change) => change.uuid).values()) {
-    for (const line of linesOf(changes, undefined)) lines[line.action]++;
+    for (const line of linesOf(changes, snapshot)) lines[line.action]++;
   }
   const holding = snapshot.domains.filter((domain) => verdictOf(domain) === 'good' && !changing.has(domain.uuid));
   const skipped = notDone(snapshot);
   const parts = [
     changing.size === 0
-      ? 'Nothing to do'
+      ? snapshot.libvirt.uri !== null && !snapshot.libvirt.connected
+        ? 'Not known: libvirt is away'
+        : 'Nothing to do'
       : `${plural(changing.size, 'guest')}: ${lines.add} to add, ${lines.change} to change, ${lines.restore} to restore`,
   ];
   for (const kind of ['refused', 'overridden', 'contested', 'failed', 'obstructed', 'unsupported'] as const) {
@@ -71,6 +76,8 @@ export function summaryOf(report: PlanReport): string {
     if (found > 0) parts.push(`${found} ${kind}`);
   }
   parts.push(`${plural(holding.length, 'guest')} already hold${holding.length === 1 ? 's' : ''}`);
+  const alone = snapshot.domains.filter((domain) => verdictOf(domain) === 'hands-off').length;
+  if (alone > 0) parts.push(`${plural(alone, 'guest')} left alone`);
   return parts.join('; ');
 }
 
@@ -86,7 +93,7 @@ function guestLines(
   const className = first.className ?? domain?.className ?? null;
   const assigned = positionOf(domain?.assignedBy ?? null);
   const heading = `${style.bold(name)} (${className ?? 'no class'})${assigned === '' ? '' : `  ${style.dim(assigned)}`}`;
-  const lines = linesOf(changes, domain);
+  const lines = linesOf(changes, snapshot);
   const widest = (read: (line: PlanLine) => string): number => Math.max(...lines.map((line) => widthOf(read(line))));
   const widths = {
     control: widest((line) => line.control),
@@ -104,18 +111,23 @@ function guestLines(
   return [heading, ...body];
 }
 
-function linesOf(changes: readonly PlannedChange[], domain: DomainSnapshot | undefined): PlanLine[] {
+function linesOf(changes: readonly PlannedChange[], snapshot: Snapshot): PlanLine[] {
+  const domain = snapshot.domains.find(({ uuid }) => uuid === changes[0]?.uuid);
   return [...groupBy(changes, (change) => `${change.control} ${change.action}`).values()].map((writes) => {
     const [first] = writes;
     const control = domain?.controls.find((candidate) => candidate.id === first.control);
-    // The words of the snapshot say what the policy asks; a restore goes to what was there before, known as text only.
-    const words = first.action === 'restore' ? null : (control?.desired ?? null);
+    // The words of the snapshot say what the policy asks; a restore goes to what was there before.
+    const words = first.action === 'restore' ? null : control?.desired;
+    const { cpuVersion } = snapshot.host;
     const schedule = control?.asked?.schedule ?? null;
     return {
       action: first.action,
       control: first.control,
-      from: control?.actual ?? rawOf(writes.map((write) => write.from ?? 'unreadable')),
-      to: words ?? rawOf(writes.map((write) => write.to)),
+      from:
+        control?.actual ??
+        rawWords(writes, 'from', cpuVersion) ??
+        rawOf(writes.map(({ from }) => from ?? 'unreadable')),
+      to: words ?? rawWords(writes, 'to', cpuVersion) ?? rawOf(writes.map(({ to }) => to)),
       why: whyWords(first, schedule),
       where: positionOf(first.source),
       writes,

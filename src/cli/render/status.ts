@@ -7,7 +7,7 @@ import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
 import { type Paint, PLAIN, type Style, styleFor } from './style.js';
 import { type Cell, type Column, renderTable } from './table.js';
-import { cores, nameOf, plural, type Reader, someOf, span, timeOf } from './words.js';
+import { cores, handsOffAllWords, nameOf, plural, type Reader, someOf, span, timeOf } from './words.js';
 
 export interface StatusTableOptions {
   /** Terminal columns; null or absent: as wide as it needs. */
@@ -32,7 +32,7 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
   const rows: [label: string, words: string, paint?: Paint][] = [];
   const from = source === 'daemon' ? `daemon up ${span(reader.nowMs - snapshot.startedAtMs)}` : 'no daemon runs';
   rows.push(['virtslad', `${snapshot.version}, ${from}, mode ${snapshot.mode}`]);
-  rows.push(policyRow(snapshot, reader, style));
+  rows.push(policyRow(snapshot, reader, source, style));
   for (const problem of snapshot.policyProblems) rows.push(['', printable(problem, 1024), style.red]);
   const { pendingGeneration: pending } = snapshot;
   if (pending !== null) {
@@ -46,10 +46,11 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
       ? ['kill switch', 'ON: nothing is written while the file is there', style.red]
       : ['kill switch', 'off'],
   );
-  if (snapshot.handsOffAll)
-    rows.push(['hands-off', 'every guest is released, until virtslad resume --all', style.yellow]);
+  if (snapshot.handsOffAll) rows.push(['hands-off', handsOffAllWords(snapshot), style.yellow]);
   rows.push(feasibilityRow(snapshot, style));
-  for (const [index, lack] of snapshot.lacks.entries())
+  // The line on libvirt has said it.
+  const lacks = snapshot.lacks.filter((lack) => !lack.startsWith('libvirt:'));
+  for (const [index, lack] of lacks.entries())
     rows.push([index === 0 ? 'lacks' : '', printable(lack, 512), style.yellow]);
   if (snapshot.nextScheduleBoundaryMs !== null) {
     const away = span(snapshot.nextScheduleBoundaryMs - reader.nowMs);
@@ -60,12 +61,18 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
   );
 }
 
-function policyRow(snapshot: Snapshot, reader: Reader, style: Style): [string, string, Paint?] {
+function policyRow(
+  snapshot: Snapshot,
+  reader: Reader,
+  source: 'daemon' | 'local',
+  style: Style,
+): [string, string, Paint?] {
   const { generation } = snapshot;
   const failed = snapshot.lastReloadSuccessful ? '' : '; the files as they are now were refused';
   if (generation === null) return ['policy', `none accepted yet${failed}`, style.red];
-  const age = span(reader.nowMs - generation.acceptedAtMs);
-  const words = `generation ${generation.id}, accepted ${age} ago, ${plural(generation.files.length, 'file')}${failed}`;
+  // One look accepts nothing: it shows what the files would make of the host.
+  const since = source === 'daemon' ? `accepted ${span(reader.nowMs - generation.acceptedAtMs)} ago` : 'looked at now';
+  const words = `generation ${generation.id}, ${since}, ${plural(generation.files.length, 'file')}${failed}`;
   return failed === '' ? ['policy', words] : ['policy', words, style.red];
 }
 
@@ -91,7 +98,15 @@ export function feasibilityRow(snapshot: Snapshot, style: Style): [string, strin
   const promised = `${cores(host.guaranteedCores)} of ${plural(host.cores, 'core')} guaranteed`;
   const weights = `weights sum to ${host.weightSum} of ${host.weightCapacity}`;
   if (host.weightSum <= host.weightCapacity) return ['guarantees', `can all be kept at once: ${promised}, ${weights}`];
-  return ['guarantees', `CANNOT all be kept at once: ${promised}, ${weights}`, style.red];
+  const others = snapshot.domains.filter(isWithoutOurWeight).length;
+  const why = others === 0 ? '' : `; ${plural(others, 'guest')} without a weight of ours`;
+  return ['guarantees', `CANNOT all be kept at once: ${promised}, ${weights}${why}`, style.red];
+}
+
+/** It competes with what stands there by itself, normally 100. */
+function isWithoutOurWeight({ pid, controls }: DomainSnapshot): boolean {
+  const weight = controls.find(({ id }) => id === 'cpu.weight');
+  return pid !== null && (weight === undefined || weight.status === 'hands-off');
 }
 
 /** One line a guest, worst first, under a line of titles; ends with a newline. CPU figures are in cores. */

@@ -67,6 +67,15 @@ export function nameOf(domain: { readonly name: string; readonly uuid: string },
   return shared ? `${printable(domain.name)} (${domain.uuid})` : printable(domain.name);
 }
 
+/** `every guest is released but db-1, until virtslad resume --all`; after the list was damaged they are held. */
+export function handsOffAllWords({ domains }: Snapshot): string {
+  const none = !domains.some(({ handsOff }) => handsOff?.kind === 'released');
+  const kind = none && domains.some(({ handsOff }) => handsOff?.kind === 'held') ? 'held' : 'released';
+  const resumed = domains.filter(({ handsOff, className }) => handsOff === null && className !== null);
+  const but = resumed.length === 0 ? '' : ` but ${someOf(resumed.map(({ name }) => name))}`;
+  return `every guest is ${kind}${but}, until virtslad resume --all`;
+}
+
 /** `held until …`, `released` */
 export function handsOffWords(handsOff: NonNullable<DomainSnapshot['handsOff']>, timeZone: string): string {
   return handsOff.untilMs === null ? handsOff.kind : `${handsOff.kind} until ${timeOf(handsOff.untilMs, timeZone)}`;

@@ -1,0 +1,22 @@
+/** What raw texts of a control mean, in its own words. Takes planned writes of one control, gives words. */
+import { CONTROLS } from '../../controls/registry.js';
+import type { Domain } from '../../domains/types.js';
+import type { PlannedChange } from '../../reconcile/types.js';
+
+/** What stands before the writes or after them; null when the control has no words for it. */
+export function rawWords(
+  writes: readonly [PlannedChange, ...PlannedChange[]],
+  side: 'from' | 'to',
+  cpuVersion: 1 | 2,
+): string | null {
+  const [first] = writes;
+  const control = CONTROLS.find(({ id }) => id === first.control);
+  const texts = new Map(writes.map((write) => [write.key, write[side]]));
+  return control?.displayOf?.(texts, standIn(first, cpuVersion)) ?? null;
+}
+
+/** The words depend on the guest's cgroup version alone, which is the whole host's. */
+function standIn({ uuid, domain, path }: PlannedChange, version: 1 | 2): Domain {
+  const cgroup = { version, domainDir: path, weightDir: path, systemdOwned: false, ancestors: [], inode: 0n };
+  return { uuid, name: domain, state: 'running', facts: null, process: null, cgroup, vcpuGroups: [], obstacle: null };
+}
