@@ -4,6 +4,7 @@
  */
 import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cut } from '../src/cli/render/cell.js';
 import { wantsColor } from '../src/cli/render/style.js';
 import type { ControlSnapshot, DomainSnapshot } from '../src/snapshot/types.js';
 import { Cleanup } from '../test/support/cleanup.js';
@@ -13,9 +14,10 @@ import type { Guest } from '../test/support/guest.js';
 import { openKvmDevice } from '../test/support/kvm-device.js';
 import { ROOT } from '../test/support/paths.js';
 import { ensureSystemLibvirtd } from '../test/support/system-libvirtd.js';
+import { type CpuTimes, type HostShare, hostShareWords, readCpuTimes, shareOf } from './host-cpu.js';
 import { Screen } from './screen.js';
 import { makeDaemon, makeDirectory, makeGuests, readSettings } from './stage.js';
-import { type Row, renderDemoTable, TOLERANCE_CORES } from './table.js';
+import { judge, type Row, renderDemoTable, TOLERANCE_CORES } from './table.js';
 
 const BEFORE_SECONDS = 6;
 /** One slice of the live table. */
@@ -74,7 +76,7 @@ async function play(screen: Screen, cleanup: Cleanup, signal: AbortSignal, wait:
   const show = liveTable(screen, guests);
   screen.say(`▸ Before: no policy, measured over ${BEFORE_SECONDS} s\n`);
   const before = await measureCores(pidsOf(guests), BEFORE_SECONDS, signal);
-  show({ before: [], now: before, domains: [] }, { always: true });
+  show({ before, now: [], domains: [] }, { always: true });
   screen.keep();
 
   const daemon = await makeDaemon(directory, guests, cleanup);
@@ -86,6 +88,7 @@ async function play(screen: Screen, cleanup: Cleanup, signal: AbortSignal, wait:
 
   screen.say(`▸ After: the same guests, each at what its class is promised\n`);
   const slices: number[][] = [];
+  const host = new HostMeter();
   let domains = await readDomains(daemon);
   for (let slice = 0; slice < AFTER_SLICES; slice += 1) {
     slices.push(await measureCores(pidsOf(guests), SLICE_SECONDS, signal));
@@ -97,17 +100,20 @@ async function play(screen: Screen, cleanup: Cleanup, signal: AbortSignal, wait:
   screen.keep();
   const rows = rowsOf(guests, { before, now: mean, domains });
   const kept = rows.every(limitHolds);
+  const share = host.share(mean);
   if (rows.every(({ beforeCores, limitCores }) => (beforeCores ?? 0) <= (limitCores ?? Number.POSITIVE_INFINITY))) {
     screen.say('\n  This host is busy with other work: no guest got more than its limit before either.');
   }
+  if (rows.some((row) => judge(row) === 'short')) screen.say(`\n  ${hostShareWords(share)}`);
   whatNext(screen, daemon, guests);
   if (!wait) return kept;
 
   screen.say('\nThe table goes on. Ctrl-C ends the demo and puts everything back.\n');
   while (!signal.aborted) {
+    const host = new HostMeter();
     const now = await measureCores(pidsOf(guests), SLICE_SECONDS, signal);
-    if (!daemon.running) throw new Error(`the daemon ended:\n${daemon.lastWords(20)}`);
-    show({ before, now, domains: await readDomains(daemon) });
+    if (!daemon.running) throw new Error(`the daemon ended${troubles(daemon)}`);
+    show({ before, now, domains: await readDomains(daemon), host: host.share(now) });
   }
   return kept;
 }
@@ -116,12 +122,42 @@ interface Measured {
   readonly before: readonly number[];
   readonly now: readonly number[];
   readonly domains: readonly DomainSnapshot[];
+  /** Given while the table lives: one line under it says why a guest is short. */
+  readonly host?: HostShare;
+}
+
+/** Where the host's CPU goes from now on. */
+class HostMeter {
+  readonly #began = performance.now();
+  readonly #before: CpuTimes = readCpuTimes();
+
+  share(guestCores: readonly number[]): HostShare {
+    const seconds = (performance.now() - this.#began) / 1000;
+    const sum = guestCores.reduce((total, cores) => total + cores, 0);
+    return shareOf(this.#before, readCpuTimes(), seconds, sum);
+  }
+}
+
+/** What the daemon logged as wrong, for the message that it has ended. */
+function troubles(daemon: Daemon): string {
+  const said = daemon.lastWords(Number.POSITIVE_INFINITY).split('\n');
+  const wrong = said.filter((line) => /"level":"(?:warn|error|fatal)"|^[^{]/.test(line)).slice(-5);
+  return wrong.length === 0 ? ', and had logged nothing that was wrong' : `:\n${wrong.join('\n')}`;
 }
 
 function liveTable(screen: Screen, guests: readonly Guest[]) {
   const color = wantsColor(screen.live, process.env);
   return (measured: Measured, options: { readonly always?: boolean } = {}): void => {
-    screen.draw(renderDemoTable(rowsOf(guests, measured), { color, width: screen.width }), options);
+    const rows = rowsOf(guests, measured);
+    const lines = renderDemoTable(rows, { color, width: screen.width });
+    if (measured.host !== undefined) {
+      const isShort = rows.some((row) => judge(row) === 'short');
+      lines.push(
+        '',
+        isShort ? cut(`  ${hostShareWords(measured.host)}`, screen.width ?? Number.POSITIVE_INFINITY) : '',
+      );
+    }
+    screen.draw(lines, options);
   };
 }
 
@@ -173,9 +209,13 @@ function whatNext(screen: Screen, daemon: Daemon, guests: readonly Guest[]): voi
   const [database, , batch] = guests.map(({ name }) => name);
   screen.say(`
 What to look at next, in another terminal:
-  curl -s ${daemon.url}/metrics | grep virtsla_cpu          what Prometheus sees
+  # what Prometheus sees
+  curl -s ${daemon.url}/metrics | grep virtsla_cpu
+  # the host and its guests; why each value of one guest is what it is
   ${virtslad} status ${config}
-  ${virtslad} explain ${database} ${config}        why each value is what it is
-  sed -i 's/limit: 20%/limit: 60%/' ${bronze}    change a policy: ${batch} follows within 2 s
-  virsh -c qemu:///system schedinfo ${batch} --set vcpu_quota=-1          lift a limit by hand: it is back at once`);
+  ${virtslad} explain ${database} ${config}
+  # change a policy: ${batch} follows within 2 s
+  sed -i 's/limit: 20%/limit: 60%/' ${bronze}
+  # lift a limit by hand: it is back at once
+  virsh -c qemu:///system schedinfo ${batch} --set vcpu_quota=-1`);
 }

@@ -65,23 +65,19 @@ function cells(row: Row, mostCores: number, style: Style): Cell[] {
   ];
 }
 
+export type Verdict = 'kept' | 'over' | 'short' | 'unknown';
+
 /** Whether limit and guarantee hold right now; every guest of the demo wants all it can get. */
-function judge({
-  className,
-  limitCores,
-  guaranteedCores,
-  nowCores,
-  vcpus,
-}: Row): 'kept' | 'over' | 'short' | 'unknown' {
+export function judge({ className, limitCores, guaranteedCores, nowCores, vcpus }: Row): Verdict {
   if (className === null || nowCores === null) return 'unknown';
   if (nowCores > (limitCores ?? vcpus) + TOLERANCE_CORES) return 'over';
   const owedCores = guaranteedCores ?? 0;
   return nowCores >= owedCores - Math.max(TOLERANCE_CORES, 0.05 * owedCores) ? 'kept' : 'short';
 }
 
-function bar({ nowCores, limitCores, vcpus }: Row, mostCores: number): string {
+function bar({ beforeCores, nowCores, limitCores, vcpus }: Row, mostCores: number): string {
   const cell = (value: number): number => Math.round((value / mostCores) * BAR_CELLS);
-  const used = cell(nowCores ?? 0);
+  const used = cell(nowCores ?? beforeCores ?? 0);
   const drawn = Array.from({ length: BAR_CELLS }, (_, index) => (index < used ? '█' : index < cell(vcpus) ? '·' : ' '));
   if (limitCores === null) return drawn.join('');
   return `${drawn.slice(0, cell(limitCores)).join('')}▏${drawn.slice(cell(limitCores)).join('')}`;
