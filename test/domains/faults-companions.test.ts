@@ -28,7 +28,9 @@ for (const layout of ['v1', 'v2-nested'] satisfies LayoutName[]) {
     } else {
       // Threaded groups below: the domain's own lists all processes, `emulator` their threads.
       tree.write(join(domain, 'cgroup.procs'), both);
-      tree.write(join(domain, 'emulator', 'cgroup.threads'), both);
+      const worker = GUEST.pid + 1;
+      tree.addProcess(worker, 'x', 5000, ['qemu', '-uuid', GUEST.uuid]);
+      tree.write(join(domain, 'emulator', 'cgroup.threads'), `${both}\n${worker}`);
     }
     const hierarchy = findCpuHierarchy(tree.cgroup);
     const found = locateProcess(GUEST.pid, GUEST.uuid, {
