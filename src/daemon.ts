@@ -2,6 +2,7 @@
  * The daemon's life: locks, loads, connects, serves, reconciles, and leaves with all limits in place. Also opens the
  * core for a lone command. What it lacks at start (libvirt, policies, a port) it says, and goes on without.
  */
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { assemble, type Core } from './assemble.js';
@@ -112,6 +113,8 @@ export async function openLocal(
 /** Of the host and of the state: a run directory that was removed must not let a second writer at the same journal. */
 function takeLocks({ runDir, stateDir }: Config): Lock {
   const host = takeLock(runDir);
+  // flock(2) holds against a second descriptor of the same process too.
+  if (existsSync(stateDir) && realpathSync(stateDir) === realpathSync(runDir)) return host;
   try {
     const state = takeLock(stateDir);
     return {

@@ -39,7 +39,9 @@ export const cpuLimit: Control = {
       return { kind: 'unsupported', reason: 'its vCPUs have real-time scheduling, which quotas do not bind', asked };
     }
     const vcpus = onlineVcpus(domain);
-    if (vcpus === 0) return { kind: 'unsupported', reason: 'libvirt has made no vCPU groups for it', asked };
+    const groups = vcpusOf(domain, vcpus);
+    if (vcpus === 0 || (domain.cgroup !== null && groups.length === 0))
+      return { kind: 'unsupported', reason: 'libvirt has made no vCPU groups for it', asked };
     const cores = coresOf(asked.value as CpuAmount, vcpus);
     const perVcpu = cores / vcpus;
     const quotaUsec = perVcpu >= 1 ? null : Math.round(perVcpu * DEFAULT_PERIOD_USEC);
@@ -48,7 +50,7 @@ export const cpuLimit: Control = {
       return { kind: 'refused', reason, asked };
     }
     const text = formatCpuMax({ quotaUsec, periodUsec: DEFAULT_PERIOD_USEC });
-    const settings = vcpusOf(domain, vcpus).flatMap((vcpu): Setting[] => {
+    const settings = groups.flatMap((vcpu): Setting[] => {
       const place = placeOf(vcpu, domain);
       return place === null ? [] : [{ ...place, key: `vcpu${vcpu}/cpu.max`, text }];
     });

@@ -68,7 +68,13 @@ export class Arrivals {
 
   #addPartition(path: string): void {
     if (this.#partitions.has(path)) return;
-    const group = Group.open(path);
+    let group: Group | null;
+    try {
+      group = Group.open(path);
+    } catch {
+      // Too many open files: guests there are seen when libvirt reports them.
+      return;
+    }
     if (group === null) return;
     const children = group.children();
     group.close();

@@ -170,6 +170,8 @@ export class Inventory {
       return true;
     }
     const another = entry.listed.id !== one.id;
+    // Another instance: the old one's description says nothing of its values, its originals or its class.
+    if (another && one.id !== null && entry.facts?.id !== one.id) entry.facts = null;
     if (another && entry.handles !== null && !this.#alive(entry)) this.#close(entry);
     // libvirt says `running` only when a start is over: should its event be lost, this ends the starting state.
     if (one.state === 'running') entry.starting = false;

@@ -82,7 +82,7 @@ function locate(pid: number, uuid: string, options: LocateOptions): Located {
   const group = Group.open(groups.domainDir);
   if (group === null) return { ok: false, obstacle: `its cgroup ${groups.domainDir} is gone` };
   try {
-    const alone = holdsOnly(group, pid);
+    const alone = isItsOwn(group, { pid, uuid }, procRoot, hierarchy.version);
     if (!alone)
       return { ok: false, obstacle: `its cgroup ${groups.domainDir} holds other processes too: observed only` };
     return {
@@ -100,12 +100,24 @@ export function isAlive(process: ProcessIdentity, procRoot: string): boolean {
   return mayLive(procRoot, process.pid, process.startTicks);
 }
 
-/** libvirt's own sub-groups hold the threads; processes in the group itself or in `emulator` must be this one alone. */
-function holdsOnly(group: Group, pid: number): boolean {
-  for (const file of ['cgroup.procs', 'emulator/cgroup.procs']) {
-    const text = group.readOnce(file);
-    if (text === null || text === '') continue;
-    if (text.split('\n').some((line) => line !== String(pid))) return false;
-  }
-  return true;
+/**
+ * True when no process but this one lives in the group, save those that libvirt puts into its `emulator` level beside it:
+ * swtpm, virtiofsd, slirp (qemuSetupCgroupForExtDevices in libvirt's src/qemu/qemu_cgroup.c).
+ */
+function isItsOwn(
+  group: Group,
+  { pid, uuid }: { readonly pid: number; readonly uuid: string },
+  procRoot: string,
+  version: 1 | 2,
+): boolean {
+  const inEmulator = pidsIn(group, version === 1 ? 'emulator/cgroup.procs' : 'emulator/cgroup.threads');
+  const companions = inEmulator.includes(pid) ? inEmulator : [];
+  const strangers = pidsIn(group, 'cgroup.procs').filter((other) => other !== pid && !companions.includes(other));
+  if (strangers.length > 0 || (inEmulator.length > 0 && companions.length === 0)) return false;
+  // Another guest's QEMU is no companion, wherever it is.
+  return companions.every((other) => [uuid, null].includes(readUuidArgument(procRoot, other)));
+}
+
+function pidsIn(group: Group, file: string): number[] {
+  return (group.readOnce(file) ?? '').split('\n').filter(Boolean).map(Number);
 }

@@ -9,18 +9,21 @@ const NEAR_MS = 2_000;
 
 export class Attribution {
   readonly #foreign = new Map<string, number>();
-  readonly #ours = new Map<string, ReadonlySet<string>>();
+  /** uuid → parameter → the value that we told last; controls are told apart from each other. */
+  readonly #ours = new Map<string, Map<string, string>>();
 
   /** We are about to tell libvirt these values. */
   telling(uuid: string, parameters: SchedulerParameters): void {
-    this.#ours.set(uuid, new Set(Object.entries(parameters).map(([name, value]) => `${name}=${value}`)));
+    const ours = this.#ours.get(uuid) ?? new Map<string, string>();
+    for (const [name, value] of Object.entries(parameters)) ours.set(name, String(value));
+    this.#ours.set(uuid, ours);
   }
 
   /** libvirt announced a change. True when it was somebody else's. */
   announced(uuid: string, parameters: Readonly<Record<string, string>>, nowMs: number): boolean {
     const ours = this.#ours.get(uuid);
     const foreign = Object.entries(parameters).some(
-      ([name, value]) => !(ours?.has(`${name.replace(/^cputune\./, '')}=${value}`) ?? false),
+      ([name, value]) => ours?.get(name.replace(/^cputune\./, '')) !== value,
     );
     if (foreign) this.#foreign.set(uuid, nowMs);
     return foreign;

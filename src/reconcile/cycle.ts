@@ -35,7 +35,7 @@ export async function cycle(parts: Parts, uuids: Iterable<string>): Promise<Cycl
   };
 
   await inSlices(uuids, (uuid) => isolated(parts, uuid, outcomes, () => look(uuid)));
-  if (waiting.length > 0 || parts.journal.saveError !== null) {
+  if (waiting.length > 0 || (parts.journal.saveError !== null && parts.gate.stop() === null)) {
     await record(parts, waiting, outcomes);
     await inSlices(waiting, (uuid) =>
       isolated(parts, uuid, outcomes, () => {

@@ -10,6 +10,8 @@ import { compile } from '../policy/compile.js';
 import type { LoadResult } from '../policy/loader.js';
 import type { Generation } from '../policy/types.js';
 
+const PERSIST_WAIT_MS = 2_000;
+
 interface Accepted {
   readonly id: string;
   readonly acceptedAtMs: number;
@@ -39,8 +41,11 @@ export interface GenerationsOptions {
 export class Generations {
   readonly #options: GenerationsOptions;
   #candidate: Generation | null = null;
+  /** Accepted, and being put on disk. */
+  #entering: Generation | null = null;
   #reloading: Promise<unknown> = Promise.resolve();
   #accepting: Promise<void> = Promise.resolve();
+  #persisting: Promise<void> = Promise.resolve();
   active: Generation | null = null;
   acceptedAtMs = 0;
   pending: Pending | null = null;
@@ -102,7 +107,9 @@ export class Generations {
     this.warnings = result.warnings.map(formatProblem);
     this.lastReloadSuccessMs = this.#options.clock.nowMs();
     this.pending = null;
-    this.#candidate = result.generation.id === this.active?.id ? null : result.generation;
+    // One that is being accepted is as good as in force: going back from it is a change.
+    const current = this.#entering ?? this.active;
+    this.#candidate = result.generation.id === current?.id ? null : result.generation;
     return true;
   }
 
@@ -170,21 +177,41 @@ export class Generations {
 
   /** One after the other: an acknowledgement may come while a cycle settles. */
   #accept(generation: Generation): Promise<void> {
+    this.#entering = generation;
     this.#accepting = this.#accepting.then(() => this.#enforce(generation));
     return this.#accepting;
+  }
+
+  /** Why it could not be put on disk; null when it was. A disk that does not answer must not hold up the cycle. */
+  async #persist(text: string): Promise<string | null> {
+    const saved = this.#persisting
+      .then(() => writeDurably(this.#path, text))
+      .then(
+        () => null,
+        (error: Error) => error.message,
+      );
+    // One after the other, however long it takes.
+    this.#persisting = saved.then((error) => {
+      this.persistError = error;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve('the state directory did not answer within 2 s'), PERSIST_WAIT_MS);
+    });
+    const error = await Promise.race([saved, late]);
+    clearTimeout(timer);
+    return error;
   }
 
   async #enforce(generation: Generation): Promise<void> {
     const acceptedAtMs = this.#options.clock.nowMs();
     if (this.#options.persist) {
       const accepted: Accepted = { id: generation.id, acceptedAtMs, files: generation.files };
-      this.persistError = await writeDurably(this.#path, JSON.stringify(accepted)).then(
-        () => null,
-        (error: Error) => error.message,
-      );
+      this.persistError = await this.#persist(JSON.stringify(accepted));
     }
     this.active = generation;
     this.acceptedAtMs = acceptedAtMs;
+    if (this.#entering === generation) this.#entering = null;
     if (this.#candidate === generation) this.#candidate = null;
     if (this.pending?.generation === generation) this.pending = null;
   }

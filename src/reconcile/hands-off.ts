@@ -11,6 +11,8 @@ export interface HandsOff {
   readonly kind: 'held' | 'released';
   readonly name: string;
   readonly untilMs: number | null;
+  /** What a hold that ends by itself goes back to. */
+  readonly afterwards?: 'released' | undefined;
 }
 
 interface Stored {
@@ -66,13 +68,15 @@ export class HandsOffRegister {
   of(uuid: string): HandsOff | null {
     const one = this.#domains.get(uuid);
     if (one !== undefined && (one.untilMs === null || one.untilMs > this.#clock.nowMs())) return one;
+    if (one?.afterwards === 'released') return { kind: 'released', name: one.name, untilMs: null };
     return this.#all !== null && !this.#resumed.has(uuid) ? { kind: this.#all, name: '', untilMs: null } : null;
   }
 
   async set(uuid: string, handsOff: HandsOff): Promise<void> {
-    await this.#change(({ domains, resumed }) => {
-      domains.set(uuid, handsOff);
-      resumed.delete(uuid);
+    await this.#change(({ domains }) => {
+      const before = domains.get(uuid);
+      const released = before?.kind === 'released' || before?.afterwards === 'released';
+      domains.set(uuid, handsOff.kind === 'held' && released ? { ...handsOff, afterwards: 'released' } : handsOff);
     });
   }
 
@@ -138,7 +142,15 @@ interface Draft {
 const KIND = z.enum(['held', 'released']);
 const STORED = z.object({
   all: KIND.nullable(),
-  domains: z.record(z.string(), z.object({ kind: KIND, name: z.string(), untilMs: z.number().nullable() })),
+  domains: z.record(
+    z.string(),
+    z.object({
+      kind: KIND,
+      name: z.string(),
+      untilMs: z.number().nullable(),
+      afterwards: z.literal('released').optional(),
+    }),
+  ),
   resumed: z.array(z.string()),
 });
 

@@ -22,6 +22,7 @@ export class Journal {
   #dirty = false;
   /** A damaged file is still in the journal's place: nothing may be written over it. */
   #inTheWay = false;
+  #readOnly = false;
   /** Where a damaged journal was put; null when the journal was whole. */
   damaged: string | null = null;
   /** Why the last save failed; controls whose record is not on disk are not written meanwhile. */
@@ -45,6 +46,7 @@ export class Journal {
       this.saveError = (error as Error).message;
     }
     this.damaged = this.#path;
+    this.#readOnly = options.readOnly;
     if (options.readOnly) return;
     this.#inTheWay = true;
     await this.put([]);
@@ -112,6 +114,7 @@ export class Journal {
   }
 
   async #write(text: string): Promise<void> {
+    if (this.#readOnly) throw new Error(this.saveError ?? 'the journal is only read');
     if (this.#inTheWay) {
       this.damaged = await setAside(this.#path, this.#clock.nowMs());
       this.#inTheWay = false;

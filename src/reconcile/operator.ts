@@ -2,10 +2,11 @@
 import { VirtsladError } from '../errors.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
 import type { CycleResult } from './cycle.js';
-import { cycle } from './cycle.js';
+import { cycle, planOf } from './cycle.js';
 import type { Parts } from './parts.js';
+import type { DomainPlan } from './plan.js';
 import type { Reconciler } from './reconciler.js';
-import type { ApplyReport, Commands, Target } from './types.js';
+import type { ApplyReport, Commands, ControlOutcome, Target } from './types.js';
 
 /** libvirt is told in the background; a command waits this long for it, then says what it knows. */
 const TELL_WAIT_MS = 10_000;
@@ -34,13 +35,16 @@ export class Operator implements Commands {
 
   async apply({ acknowledge }: { readonly acknowledge: string | null }): Promise<ApplyReport> {
     const { generations } = this.#parts;
-    if (acknowledge !== null) await generations.acknowledge(acknowledge);
     // Not by way of `reload`, whose cycle would do what this one is to report.
     if (!(await generations.reload())) {
       return this.#report({ changes: [], outcomes: [] }, `the policies have errors: ${generations.problems[0]}`);
     }
-    const result = await this.#reconciler.full();
-    await this.#settleTold();
+    if (acknowledge !== null) {
+      await this.#known();
+      await this.#reconciler.judge();
+      await generations.acknowledge(acknowledge);
+    }
+    const result = await this.#withTold(await this.#reconciler.full());
     const { pending } = generations;
     if (pending === null) return this.#report(result, this.#parts.gate.stop());
     const stopped =
@@ -62,7 +66,8 @@ export class Operator implements Commands {
       teller.forget(uuid);
     }
     log.info('operator.release', { domains: targets.map(({ name }) => name) });
-    return this.#report(await this.#lookAt(targets), null);
+    const away = this.#parts.inventory.complete ? null : 'libvirt has not said which guests there are';
+    return this.#report(await this.#lookAt(targets), away);
   }
 
   async hold(target: { readonly domain: string }, forSeconds: number | null): Promise<DomainSnapshot> {
@@ -82,6 +87,8 @@ export class Operator implements Commands {
     if ('all' in target) await handsOff.clearAll();
     else for (const { uuid } of targets) await handsOff.clear(uuid);
     for (const { uuid } of targets) contention.forget(uuid);
+    // A lone command has read the policies and not judged them yet.
+    await this.#reconciler.judge();
     log.info('operator.resume', { domains: targets.map(({ name }) => name) });
     return this.#report(await this.#lookAt(targets), this.#parts.gate.stop());
   }
@@ -96,11 +103,33 @@ export class Operator implements Commands {
   /** Writes, waits for libvirt, and looks again, so that finished records go. */
   async #lookAt(targets: readonly { readonly uuid: string }[]): Promise<CycleResult> {
     const uuids = targets.map(({ uuid }) => uuid);
-    const result = await cycle(this.#parts, uuids);
-    await this.#settleTold();
+    const result = await this.#withTold(await cycle(this.#parts, uuids));
     await cycle(this.#parts, uuids);
     await this.#settleTold();
     return result;
+  }
+
+  /** What went through libvirt, or could not be begun, is known only now: what is still due has failed. */
+  async #withTold(first: CycleResult): Promise<CycleResult> {
+    const { gate, handsOff, inventory, journal, tellFailures } = this.#parts;
+    await this.#settleTold();
+    const due = (plan: DomainPlan | null): string[] =>
+      (plan?.controls ?? []).filter(({ writes }) => writes.length > 0).map(({ control }) => control.id);
+    const outcomes = first.outcomes.map((one): ControlOutcome => {
+      const { uuid, control } = one;
+      const planned = first.changes.some((change) => change.uuid === uuid && change.control === control);
+      if (one.outcome !== 'unchanged' || !planned) return one;
+      if (gate.stop() !== null || handsOff.of(uuid)?.kind === 'held') return one;
+      if (inventory.get(uuid) === null) return { ...one, outcome: 'vanished' };
+      if (!due(planOf(this.#parts, uuid)).includes(control)) return { ...one, outcome: 'applied' };
+      const message =
+        tellFailures.get(`${uuid} ${control}`) ??
+        (journal.covers(uuid, control)
+          ? 'put off after failures or a contest'
+          : `its original is not on disk: ${journal.saveError}`);
+      return { ...one, outcome: 'failed', message };
+    });
+    return { changes: first.changes, outcomes };
   }
 
   async #settleTold(): Promise<void> {

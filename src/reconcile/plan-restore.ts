@@ -30,10 +30,11 @@ export function planRestore(control: Control, record: JournalRecord, input: Doma
     const why = input.occasion === 'release' ? 'release' : 'leave';
     writes.push({ ...setting, from: actual, why, action: 'restore', source: null });
   }
+  const behind = tellOriginal(control, record, input, writes);
   // libvirt would write every place: not over a value that is somebody else's.
-  const tell = foreign ? null : tellOriginal(control, record, input, writes);
+  const tell = foreign ? null : behind;
   const desired = { kind: 'unmanaged' } as const;
-  return { control, desired, states, writes, record: null, forget: !unreadable, tell };
+  return { control, desired, states, writes, record: null, forget: !unreadable && !(foreign && behind !== null), tell };
 }
 
 /** libvirt's view is put back where it still says what we told it. */

@@ -120,7 +120,7 @@ export class Reconciler {
   async #runFull(): Promise<CycleResult> {
     const { parts, onCycle, sample } = this.#options;
     const startMs = parts.clock.monotonicMs();
-    await this.#settlePolicy();
+    await this.judge();
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
     const result = await cycle(parts, uuids);
     await sample();
@@ -134,7 +134,7 @@ export class Reconciler {
   }
 
   /** A new policy set is judged against the guests that are there, so not before libvirt has said which those are. */
-  async #settlePolicy(): Promise<void> {
+  async judge(): Promise<void> {
     const { parts } = this.#options;
     const { generations, inventory, log } = parts;
     if (!generations.undecided || (generations.active !== null && !inventory.complete)) return;

@@ -103,6 +103,7 @@ function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, s
 function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
   const { uuid, facts } = plan.domain;
   const subject = control.control.id;
+  if (control.tell === null && !parts.teller.busy(uuid, subject)) parts.tellFailures.delete(`${uuid} ${subject}`);
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
   if (control.tell === null || facts?.id == null || blocked || parts.teller.busy(uuid, subject)) return;
   const nowMs = parts.clock.monotonicMs();
@@ -111,14 +112,24 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
   const through = control.writes.filter(({ writer }) => writer === 'libvirt');
   const done = (outcome: LibvirtOutcome<null>): void => {
     if (isAway(outcome)) return;
-    for (const write of through) note(parts, plan, { control: subject, write, ...toldOutcome(outcome) });
+    for (const write of through) {
+      const actual = outcome.ok ? parts.inventory.read(uuid, write.path) : null;
+      note(parts, plan, { control: subject, write, ...toldOutcome(outcome, write, actual) });
+    }
   };
   const message = { parameters: control.tell };
   parts.teller.send({ uuid, id: facts.id, subject, message, ...(through.length > 0 && { done }) });
 }
 
-function toldOutcome(outcome: LibvirtOutcome<null>): Pick<WriteOutcome, 'outcome' | 'message'> {
-  if (outcome.ok) return { outcome: 'applied', message: null };
+/** libvirt's word is not the kernel's: what it took is read back. */
+function toldOutcome(
+  outcome: LibvirtOutcome<null>,
+  { text }: PlannedWrite,
+  actual: string | null,
+): Pick<WriteOutcome, 'outcome' | 'message'> {
+  if (outcome.ok && actual === text) return { outcome: 'applied', message: null };
+  if (outcome.ok)
+    return { outcome: 'failed', message: `libvirt took ${text} and the kernel stands at ${actual ?? 'nothing'}` };
   return { outcome: outcome.failure === 'vanished' ? 'vanished' : 'failed', message: outcome.message };
 }
 

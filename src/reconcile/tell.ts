@@ -36,6 +36,7 @@ interface Last {
   readonly text: string;
   readonly notBeforeMs: number;
   readonly failures: number;
+  readonly ok: boolean;
 }
 
 export class Teller {
@@ -57,7 +58,7 @@ export class Teller {
   send(errand: Errand): void {
     const last = this.#last.get(keyOf(errand));
     const early = last !== undefined && this.#options.monotonicMs() < last.notBeforeMs;
-    const repeat = last?.text === textOf(errand) && (errand.done === undefined || last.failures > 0);
+    const repeat = last?.text === textOf(errand) && (errand.done === undefined || !last.ok);
     if (early && repeat) return;
     const queue = this.#queues.get(errand.uuid) ?? new Map<string, Errand>();
     queue.set(errand.subject, errand);
@@ -94,8 +95,9 @@ export class Teller {
         if (!this.#options.mayTell(next)) continue;
         const outcome = await this.#call(next);
         this.#note(next, outcome);
-        next.done?.(outcome);
         await this.#options.onDone(next, outcome);
+        // After libvirt's view was read again: systemd has written the kernel by then.
+        next.done?.(outcome);
       } catch (error) {
         this.#options.onDefect(next, error as Error);
       } finally {
@@ -116,17 +118,20 @@ export class Teller {
 
   #note(errand: Errand, outcome: LibvirtOutcome<null>): void {
     const key = keyOf(errand);
-    if (!outcome.ok && outcome.failure === 'timeout') this.#unresolved.add(key);
-    // No connection is nobody's failure: tried again as soon as there is one.
+    // A call that no thread took up ends as `timeout` too, but leaves the guest out of quarantine: nothing can land.
+    const overran = !outcome.ok && outcome.failure === 'timeout';
+    if (overran && this.#options.libvirt.status().quarantined.includes(errand.uuid)) this.#unresolved.add(key);
+    // No connection is nobody's failure: `forget` lets it be tried as soon as there is one, and not before the next cycle.
     if (isAway(outcome)) {
-      this.#last.delete(key);
+      const notBeforeMs = this.#options.monotonicMs() + FIRST_RETRY_MS;
+      this.#last.set(key, { text: textOf(errand), notBeforeMs, failures: 0, ok: false });
       return;
     }
     const failed = !outcome.ok && outcome.failure !== 'vanished';
     const failures = failed ? (this.#last.get(key)?.failures ?? 0) + 1 : 0;
     const waitMs = failed ? Math.min(MOST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) : REPEAT_MS;
     const notBeforeMs = this.#options.monotonicMs() + waitMs;
-    this.#last.set(key, { text: textOf(errand), notBeforeMs, failures });
+    this.#last.set(key, { text: textOf(errand), notBeforeMs, failures, ok: outcome.ok });
   }
 }
 
