@@ -97,7 +97,9 @@ function settingRows(alike: readonly [SettingSnapshot, ...SettingSnapshot[]], st
     ['  owner', OWNER[first.owner]],
     [
       '  original',
-      first.original === null ? 'none on record; nothing of ours is known to stand here' : `${quoted(first.original)}${origin}`,
+      first.original === null
+        ? 'none on record; nothing of ours is known to stand here'
+        : `${quoted(first.original)}${origin}`,
     ],
   ];
 }
