@@ -21,7 +21,7 @@ const BAR_CELLS = 10;
 
 export function renderStatus(snapshot: Snapshot, reader: Reader, source: 'daemon' | 'local'): string {
   const lines = renderStatusHeader(snapshot, reader, source);
-  if (snapshot.domains.length === 0) lines.push('', 'No guests.');
+  if (snapshot.domains.length === 0) lines.push('', snapshot.libvirt.connected ? 'No guests.' : 'No guests are known.');
   else lines.push('', renderStatusTable(snapshot, reader).trimEnd());
   return `${lines.join('\n')}\n`;
 }
@@ -94,7 +94,10 @@ function libvirtRow(snapshot: Snapshot, style: Style): [string, string, Paint?] 
 
 /** Weights keep guarantees only while their sum fits the host. */
 export function feasibilityRow(snapshot: Snapshot, style: Style): [string, string, Paint?] {
-  const { host } = snapshot;
+  const { host, libvirt } = snapshot;
+  if (snapshot.domains.length === 0 && libvirt.uri !== null && !libvirt.connected) {
+    return ['guarantees', 'not known: libvirt has not said which guests there are', style.yellow];
+  }
   const promised = `${cores(host.guaranteedCores)} of ${plural(host.cores, 'core')} guaranteed`;
   const weights = `weights sum to ${host.weightSum} of ${host.weightCapacity}`;
   if (host.weightSum <= host.weightCapacity) return ['guarantees', `can all be kept at once: ${promised}, ${weights}`];
