@@ -43,6 +43,7 @@ export function valueImports(path: string, text: string): string[] {
 /** Files and folders in which data goes in and data comes out. */
 const PURE = [
   'errors.ts',
+  'cpu-max-text.ts',
   'units.ts',
   'printable.ts',
   'config/suggest.ts',

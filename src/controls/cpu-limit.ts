@@ -4,12 +4,12 @@
  * Sources: cgroup-v2.rst (cpu.max), sched-bwc.rst, virDomainSetSchedulerParametersFlags (vcpu_period, vcpu_quota).
  */
 import { join } from 'node:path';
+import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from '../cpu-max-text.js';
 import type { CpuTune, Domain } from '../domains/types.js';
 import type { SchedulerParameters } from '../host/libvirt/client.js';
 import type { CpuAmount } from '../policy/types.js';
 import { cpuAmount } from '../policy/value-types.js';
 import type { Control, Desired, Original, Override, Place, Setting } from './control.js';
-import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from './cpu-max-text.js';
 import { coresOf, onlineVcpus } from './guaranteed-cores.js';
 
 /** The kernel refuses a quota under 1 ms (kernel/sched/core.c, min_cfs_quota_period): 1 % of a vCPU at 100 ms. */

@@ -6,8 +6,8 @@
 import { dirname, join } from 'node:path';
 import { Group } from '../host/cgroup/group.js';
 import type { CpuHierarchy } from '../host/cgroup/layout.js';
+import type { GroupChange, GroupWatcher } from '../host/cgroup/watch.js';
 import { readUuidArgument } from '../host/proc/process.js';
-import type { GroupChange, GroupWatcher } from './watch.js';
 
 /** libvirt's default partitions (docs/cgroups.rst) and the names under which custom ones are made. */
 const DEFAULT_PARTITIONS = new Set(['machine', 'machine.slice']);

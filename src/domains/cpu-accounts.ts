@@ -1,6 +1,7 @@
 /** The CPU accounts of all running guests: a sampler and an account each, as long as the instance lives. */
+import type { Group } from '../host/cgroup/group.js';
 import { CpuSampler } from '../host/proc/cpu-sampler.js';
-import { inSlices } from '../reconcile/slices.js';
+import { inSlices } from '../host/slices.js';
 import { accountCpu, type CpuAccount } from '../signals/cpu.js';
 import type { CpuCounters } from '../snapshot/types.js';
 import type { Inventory } from './inventory.js';
@@ -24,7 +25,12 @@ export class CpuAccounts {
       if (handles === null || domain.process === null) return;
       const sampler = this.#samplers.get(domain.uuid) ?? new CpuSampler(this.#procRoot);
       this.#samplers.set(domain.uuid, sampler);
-      const reading = sampler.read(domain, handles, monotonicMs());
+      const groups = new Map<number, Group>();
+      for (const vcpu of domain.vcpuGroups) {
+        const group = handles.group(handles.vcpuDirectory(vcpu));
+        if (group !== null) groups.set(vcpu, group);
+      }
+      const reading = sampler.read(domain.process.pid, groups, handles.cgroup.version, monotonicMs());
       if (reading === null) return;
       this.#accounts.set(domain.uuid, accountCpu(this.#accounts.get(domain.uuid) ?? null, reading));
     });

@@ -4,10 +4,11 @@
  */
 import { dirname } from 'node:path';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
+import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
 import type { Log } from '../log.js';
 import { AncestorGroups } from './ancestors.js';
 import { DomainHandles } from './handles.js';
-import { isAlive, type LocateOptions, locateProcess, pidOf, readPidFiles } from './locate.js';
+import { isAlive, type LocateOptions, locateProcess } from './locate.js';
 import type { CpuCgroup, Domain, DomainFacts, DomainState } from './types.js';
 
 interface Entry {

@@ -1,10 +1,7 @@
 /**
- * From a libvirt domain to its process and its groups. libvirt says which process is a domain's through the pid file
- * that it writes as root; the kernel says where that process lives. File names come from reading the directory, so a
- * hostile guest name never becomes a path.
+ * From a libvirt domain's process to its groups. The kernel says where the process lives; what is not clearly the
+ * guest's own is left alone, with the reason.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Group } from '../host/cgroup/group.js';
 import { type CpuHierarchy, cpuGroupPath, domainGroups } from '../host/cgroup/layout.js';
 import { mayLive, readProcessCgroup, readProcessStat, readUuidArgument } from '../host/proc/process.js';
@@ -20,43 +17,6 @@ export interface LocateOptions {
 export type Located =
   | { readonly ok: true; readonly process: ProcessIdentity; readonly cgroup: CpuCgroup }
   | { readonly ok: false; readonly obstacle: string };
-
-/** Domain name → pid, from one reading of libvirt's pid files. */
-export function readPidFiles(runLibvirt: string): ReadonlyMap<string, number> {
-  const directory = join(runLibvirt, 'qemu');
-  const pids = new Map<string, number>();
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    return pids;
-  }
-  for (const name of names) {
-    if (!name.endsWith('.pid')) continue;
-    try {
-      const pid = Number(readFileSync(join(directory, name), 'latin1').trim());
-      if (Number.isSafeInteger(pid) && pid > 1) pids.set(name.slice(0, -'.pid'.length), pid);
-    } catch {
-      // The guest went between the two calls.
-    }
-  }
-  return pids;
-}
-
-/** libvirt escapes what XML reserves when it names a pid file. */
-const XML_NAMES: Readonly<Record<string, string>> = {
-  '<': '&lt;',
-  '>': '&gt;',
-  '&': '&amp;',
-  "'": '&apos;',
-  '"': '&quot;',
-};
-
-/** The pid that libvirt has written for this domain. That it is the domain's is checked by {@link locateProcess}. */
-export function pidOf(pids: ReadonlyMap<string, number>, name: string): number | null {
-  const escaped = name.replaceAll(/[<>&'"]/g, (character) => XML_NAMES[character] ?? character);
-  return pids.get(name) ?? pids.get(escaped) ?? null;
-}
 
 /** Where the process with this pid lives, if it is the domain's and has a group of its own. */
 export function locateProcess(pid: number, uuid: string, options: LocateOptions): Located {

@@ -4,13 +4,13 @@
  * breath in which they were read; the others are read again after the journal's fsync, never written from memory.
  */
 import type { Domain } from '../domains/types.js';
+import { inSlices } from '../host/slices.js';
 import type { EffectiveClass } from '../policy/types.js';
 import { applyDomain, type WriteOutcome } from './apply.js';
 import type { JournalRecord } from './journal-format.js';
 import type { Parts } from './parts.js';
 import { type DomainPlan, planDomain } from './plan.js';
 import { changesOf, settle } from './settle.js';
-import { inSlices } from './slices.js';
 import type { ControlOutcome, PlannedChange } from './types.js';
 
 export interface CycleResult {

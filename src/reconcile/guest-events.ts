@@ -3,7 +3,7 @@
  * keeps the ledger of starts: was every vCPU capped before the guest ran.
  */
 import type { DomainState } from '../domains/types.js';
-import type { GroupChange } from '../domains/watch.js';
+import type { GroupChange } from '../host/cgroup/watch.js';
 import type { LibvirtEvent, LibvirtOutcome } from '../host/libvirt/client.js';
 import type { Parts } from './parts.js';
 import type { Reconciler } from './reconciler.js';

@@ -3,7 +3,7 @@
  * that at no step a child's limit is over its parent's (which v1 refuses) or the effective limit under both the old and
  * the new value. Pure.
  */
-import { coresAllowed } from '../controls/cpu-max-text.js';
+import { coresAllowed } from '../cpu-max-text.js';
 
 export interface OrderedWrite {
   readonly depth: number;

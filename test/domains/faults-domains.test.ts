@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { Arrivals } from '../../src/domains/arrivals.js';
-import { GroupWatcher } from '../../src/domains/watch.js';
+import { GroupWatcher } from '../../src/host/cgroup/watch.js';
 import { Bench, NO_REAL_GROUPS, pause } from '../reconcile/faults-bench.js';
 
 describe('watches', () => {

@@ -4,16 +4,10 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { CONTROLS } from '../../src/controls/registry.js';
 import { DomainHandles } from '../../src/domains/handles.js';
-import {
-  isAlive,
-  type Located,
-  type LocateOptions,
-  locateProcess,
-  pidOf,
-  readPidFiles,
-} from '../../src/domains/locate.js';
+import { isAlive, type Located, type LocateOptions, locateProcess } from '../../src/domains/locate.js';
 import type { Domain } from '../../src/domains/types.js';
 import { findCpuHierarchy, isCleanPath } from '../../src/host/cgroup/layout.js';
+import { pidOf, readPidFiles } from '../../src/host/libvirt/pid-files.js';
 import { planDomain } from '../../src/reconcile/plan.js';
 import { type GuestOnTree, HostTree, LAYOUTS, type LayoutName } from '../fixtures/host-tree.js';
 import { classWith, HOST } from '../reconcile/guest-model.js';

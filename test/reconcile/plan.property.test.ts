@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { coresAllowed } from '../../src/controls/cpu-max-text.js';
+import { coresAllowed } from '../../src/cpu-max-text.js';
 import type { EffectiveClass } from '../../src/policy/types.js';
 import { orderWrites } from '../../src/reconcile/order.js';
 import { classWith, GuestModel } from './guest-model.js';

@@ -3,7 +3,7 @@
  * (never O_CREAT, never O_TRUNC), is one write(2), and is read back. Expected refusals come back as data.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { parseCpuMax } from '../../controls/cpu-max-text.js';
+import { parseCpuMax } from '../../cpu-max-text.js';
 import { PERIOD_FILE_V1, QUOTA_FILE_V1, readCpuFile } from './cpu-files.js';
 import type { Group } from './group.js';
 

@@ -5,11 +5,9 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DomainHandles } from '../../domains/handles.js';
-import type { Domain } from '../../domains/types.js';
 import type { CpuReading, VcpuReading } from '../../signals/cpu.js';
 import { throttledUsec } from '../cgroup/cpu-files.js';
-import { readText } from '../cgroup/group.js';
+import { type Group, readText } from '../cgroup/group.js';
 import { type ProcessStat, readProcessStat } from './process.js';
 
 interface Thread {
@@ -26,9 +24,8 @@ export class CpuSampler {
     this.#procRoot = procRoot;
   }
 
-  /** Null when the process is gone. */
-  read(domain: Domain, handles: DomainHandles, atMonotonicMs: number): CpuReading | null {
-    const pid = domain.process?.pid ?? 0;
+  /** `groups`: vCPU number → its group. Null when the process is gone, or cannot be read now. */
+  read(pid: number, groups: ReadonlyMap<number, Group>, version: 1 | 2, atMonotonicMs: number): CpuReading | null {
     if (pid !== this.#pid) this.close();
     this.#pid = pid;
     let process: ProcessStat | null;
@@ -39,8 +36,8 @@ export class CpuSampler {
     }
     if (process === null) return null;
     const vcpus = new Map<number, VcpuReading>();
-    for (const vcpu of domain.vcpuGroups) {
-      const reading = this.#readVcpu(vcpu, handles);
+    for (const [vcpu, group] of groups) {
+      const reading = this.#readVcpu(vcpu, group, version);
       if (reading !== null) vcpus.set(vcpu, reading);
     }
     for (const vcpu of [...this.#threads.keys()]) if (!vcpus.has(vcpu)) this.#close(vcpu);
@@ -51,10 +48,8 @@ export class CpuSampler {
     for (const vcpu of [...this.#threads.keys()]) this.#close(vcpu);
   }
 
-  #readVcpu(vcpu: number, handles: DomainHandles): VcpuReading | null {
-    const group = handles.group(handles.vcpuDirectory(vcpu));
-    if (group === null) return null;
-    const thread = this.#threads.get(vcpu) ?? this.#open(vcpu, handles);
+  #readVcpu(vcpu: number, group: Group, version: 1 | 2): VcpuReading | null {
+    const thread = this.#threads.get(vcpu) ?? this.#open(vcpu, group, version);
     if (thread === null) return null;
     try {
       const [ran = '0', waited = '0'] = readText(thread.fd).split(' ');
@@ -70,9 +65,8 @@ export class CpuSampler {
     }
   }
 
-  #open(vcpu: number, handles: DomainHandles): Thread | null {
-    const file = handles.cgroup.version === 1 ? 'tasks' : 'cgroup.threads';
-    const threadId = Number(handles.group(handles.vcpuDirectory(vcpu))?.readOnce(file)?.split('\n')[0]);
+  #open(vcpu: number, group: Group, version: 1 | 2): Thread | null {
+    const threadId = Number(group.readOnce(version === 1 ? 'tasks' : 'cgroup.threads')?.split('\n')[0]);
     if (!Number.isSafeInteger(threadId) || threadId <= 0) return null;
     try {
       const path = join(this.#procRoot, String(this.#pid), 'task', String(threadId), 'schedstat');
