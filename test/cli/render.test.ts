@@ -11,7 +11,14 @@ import { renderProblems } from '../../src/cli/render/problems.js';
 import { renderStatus, renderStatusTable } from '../../src/cli/render/status.js';
 import type { Reader } from '../../src/cli/render/words.js';
 import type { DomainSnapshot, Snapshot } from '../../src/snapshot/types.js';
-import { CPU_IDLE, FIXTURE_AT_MS, fixtureDomain, fixtureSnapshot, HOSTILE_NAME } from '../fixtures/snapshot.js';
+import {
+  CPU_IDLE,
+  FIXTURE_AT_MS,
+  fixtureDomain,
+  fixtureSnapshot,
+  fixtureWeight,
+  HOSTILE_NAME,
+} from '../fixtures/snapshot.js';
 import { fixtureApply, fixtureHistory, fixturePlan, fixtureQuietPlan } from './fixture-plan.js';
 import { golden } from './golden.js';
 
@@ -156,6 +163,15 @@ describe('status', () => {
 });
 
 describe('explain', () => {
+  test('a value that holds is not painted as one that differs', () => {
+    const weight = fixtureWeight(1, 30, 30, { actual: '30 (307 shares)' });
+    const [held, drifted] = [weight, fixtureWeight(1, 30, 100)].map((control) => {
+      const domain = fixtureDomain(1, { className: 'gold', controls: [control] });
+      return renderExplain(domain, snapshot, { ...READER, color: true }, 'daemon');
+    });
+    assert.doesNotMatch(held ?? '', /\u001b\[31m30/);
+    assert.match(drifted ?? '', /\u001b\[31m100/);
+  });
   for (const name of ['db-1', 'batch-1', 'batch-3', 'bare-1', 'legacy', 'db-2']) {
     test(name, () => golden(`explain-${name}.txt`, renderExplain(named(name), snapshot, READER, 'daemon')));
   }

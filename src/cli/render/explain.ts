@@ -67,7 +67,8 @@ function controlRows(control: ControlSnapshot, style: Style): Row[] {
     rows.push(['asked', `${asked.key}: ${printable(asked.text)}${schedule}`]);
     rows.push(['asked at', positionOf(asked.source)]);
   }
-  const agrees = control.desired === control.actual;
+  // Of equal values the words may differ: cgroup v1 adds the shares that a weight comes to.
+  const agrees = control.settings.every(({ desired, actual }) => desired === actual);
   if (control.desired !== null) rows.push(['desired', control.desired]);
   if (control.actual !== null) rows.push(['actual', control.actual, agrees ? undefined : style.red]);
   for (const note of control.notes) rows.push(['note', printable(note, 512)]);
