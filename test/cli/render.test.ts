@@ -169,8 +169,8 @@ describe('explain', () => {
       const domain = fixtureDomain(1, { className: 'gold', controls: [control] });
       return renderExplain(domain, snapshot, { ...READER, color: true }, 'daemon');
     });
-    assert.doesNotMatch(held ?? '', /\u001b\[31m30/);
-    assert.match(drifted ?? '', /\u001b\[31m100/);
+    assert.ok(!held?.includes('\u001b[31m30'), held);
+    assert.ok(drifted?.includes('\u001b[31m100'), drifted);
   });
   for (const name of ['db-1', 'batch-1', 'batch-3', 'bare-1', 'legacy', 'db-2']) {
     test(name, () => golden(`explain-${name}.txt`, renderExplain(named(name), snapshot, READER, 'daemon')));
