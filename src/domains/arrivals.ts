@@ -90,11 +90,15 @@ export class Arrivals {
       for (let waited = 0; waited < LOOK_FOR_MS && !this.#stopped; waited += LOOK_EVERY_MS) {
         const group = Group.open(path);
         if (group === null) return;
-        const pid = processIn(group);
-        group.close();
-        // Between fork and exec the process still has libvirtd's command line.
-        const uuid = pid === null ? null : readUuidArgument(this.#options.procRoot, pid);
-        if (pid !== null && uuid !== null) return this.#options.onArrival(uuid, pid);
+        try {
+          const arrived = this.#guestIn(group);
+          if (arrived !== null) {
+            this.#options.onArrival(arrived.uuid, arrived.pid);
+            return;
+          }
+        } finally {
+          group.close();
+        }
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
       }
     } catch {
@@ -103,14 +107,18 @@ export class Arrivals {
       this.#looking.delete(path);
     }
   }
-}
 
-/** The one process of a domain's group or of the levels that libvirt makes in it; null when there is none, or several. */
-function processIn(group: Group): number | null {
-  const levels = ['', 'emulator/', 'libvirt/', 'libvirt/emulator/'];
-  const pids = new Set(
-    levels.flatMap((level) => (group.readOnce(`${level}cgroup.procs`) ?? '').split('\n')).filter(Boolean),
-  );
-  const [only, ...others] = pids;
-  return only === undefined || others.length > 0 ? null : Number(only);
+  /**
+   * The process in the group, or in a level that libvirt makes in it, that says which guest it is. Between fork and exec
+   * it still has libvirtd's command line; a TPM's or a virtiofsd's process beside it never says. Null while there is none.
+   */
+  #guestIn(group: Group): { readonly uuid: string; readonly pid: number } | null {
+    const levels = ['', 'emulator/', 'libvirt/', 'libvirt/emulator/'];
+    const pids = new Set(levels.flatMap((level) => (group.readOnce(`${level}cgroup.procs`) ?? '').split('\n')));
+    for (const pid of [...pids].filter(Boolean).map(Number)) {
+      const uuid = readUuidArgument(this.#options.procRoot, pid);
+      if (uuid !== null) return { uuid, pid };
+    }
+    return null;
+  }
 }
