@@ -18,6 +18,7 @@ import { createMetrics, type Metrics } from './metrics/metrics.js';
 import { nextBoundary } from './policy/schedule.js';
 import { watchPolicyDirectory } from './policy/watch.js';
 import { planOf } from './reconcile/cycle.js';
+import { countReach } from './reconcile/reach.js';
 import { changesOf } from './reconcile/settle.js';
 import type { Commands, PlanReport } from './reconcile/types.js';
 import { readVersion } from './version.js';
@@ -91,7 +92,7 @@ export async function openLocal(
   await core.libvirt.start(abort.signal);
   const loaded = await core.parts.generations.reload();
   await core.parts.inventory.resync();
-  if (!write) await core.parts.generations.preview();
+  if (!write) await core.parts.generations.preview((from, to) => countReach(core.parts, from, to));
   return {
     commands: core.operator,
     async plan() {

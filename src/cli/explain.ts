@@ -1,5 +1,5 @@
 /** `virtslad explain DOMAIN`: why each value of a guest is what it is. */
-import { findDomain } from '../http/find-domain.js';
+import { findDomain } from '../snapshot/find-domain.js';
 import { libvirtIsAway, view } from './access.js';
 import { print } from './print.js';
 import { renderExplain } from './render/explain.js';
@@ -21,7 +21,7 @@ export const explain: Verb = {
   async run(context) {
     const { snapshot, source } = await view(context);
     libvirtIsAway(context, snapshot);
-    const domain = findDomain(snapshot, context.arguments[0] ?? '');
+    const domain = findDomain(snapshot.domains, context.arguments[0] ?? '');
     print(context, domain, () => renderExplain(domain, snapshot, context.reader, source));
     return EXIT_DONE;
   },

@@ -1,5 +1,5 @@
 /** `virtslad status [DOMAIN]`: how the daemon, the host and the guests are now. */
-import { findDomain } from '../http/find-domain.js';
+import { findDomain } from '../snapshot/find-domain.js';
 import { libvirtIsAway, view } from './access.js';
 import { print } from './print.js';
 import { renderDomainStatus } from './render/domain.js';
@@ -30,7 +30,7 @@ export const status: Verb = {
       print(context, snapshot, () => renderStatus(snapshot, context.reader, source));
     } else {
       libvirtIsAway(context, snapshot);
-      const domain = findDomain(snapshot, name);
+      const domain = findDomain(snapshot.domains, name);
       print(context, domain, () => renderDomainStatus(domain, snapshot, context.reader, source));
     }
     return EXIT_DONE;

@@ -7,9 +7,9 @@ import { type FastifyInstance, fastify } from 'fastify';
 import { VirtsladError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Metrics } from '../metrics/metrics.js';
+import { findDomain } from '../snapshot/find-domain.js';
 import type { Snapshot } from '../snapshot/types.js';
 import { domainsView, notReadyReason, policyView, statusView } from './api.js';
-import { findDomain } from './find-domain.js';
 import { bound, fastifyOptions, type HttpLimits, WEB_LIMITS } from './limits.js';
 import { parseListenAddress } from './listen-address.js';
 import { renderPage } from './page.js';
@@ -131,7 +131,7 @@ export function buildWebApp(options: WebServerOptions): FastifyInstance {
   view('/api/v1/domains', 'application/json; charset=utf-8', (snapshot) => JSON.stringify(domainsView(snapshot)));
   view('/api/v1/policy', 'application/json; charset=utf-8', (snapshot) => JSON.stringify(policyView(snapshot)));
   app.get<{ Params: { domain: string } }>('/api/v1/domains/:domain', async (request) =>
-    findDomain(options.snapshot(), request.params.domain),
+    findDomain(options.snapshot().domains, request.params.domain),
   );
   return app;
 }

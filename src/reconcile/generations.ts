@@ -140,15 +140,11 @@ export class Generations {
   async settle(reach: (from: Generation, to: Generation) => Reach): Promise<'accepted' | 'held-back' | null> {
     const candidate = this.#candidate;
     if (candidate === null) return null;
-    const { percent, domains } = this.#options.blastRadius;
-    if (this.active !== null) {
-      const { affected, total } = reach(this.active, candidate);
-      const allowed = Math.max(domains, Math.floor((total * percent) / 100));
-      if (affected > allowed) {
-        this.#candidate = null;
-        this.pending = { generation: candidate, affected, total, allowed };
-        return 'held-back';
-      }
+    const excess = this.#excess(candidate, reach);
+    if (excess !== null) {
+      this.#candidate = null;
+      this.pending = excess;
+      return 'held-back';
     }
     await this.#accept(candidate);
     return 'accepted';
@@ -170,9 +166,22 @@ export class Generations {
     await this.#accept(this.pending.generation);
   }
 
-  /** For `plan`: looks at the new set as if it had been let through. Nothing is kept. */
-  async preview(): Promise<void> {
-    if (this.#candidate !== null) await this.#accept(this.#candidate);
+  /** For `plan`: looks at the new set as if it had been let through, and says so where it would not be. Nothing is kept. */
+  async preview(reach: (from: Generation, to: Generation) => Reach): Promise<void> {
+    const candidate = this.#candidate;
+    if (candidate === null) return;
+    const excess = this.#excess(candidate, reach);
+    await this.#accept(candidate);
+    this.pending = excess;
+  }
+
+  /** Null when the set may come into force without being acknowledged. */
+  #excess(candidate: Generation, reach: (from: Generation, to: Generation) => Reach): Pending | null {
+    if (this.active === null) return null;
+    const { percent, domains } = this.#options.blastRadius;
+    const { affected, total } = reach(this.active, candidate);
+    const allowed = Math.max(domains, Math.floor((total * percent) / 100));
+    return affected > allowed ? { generation: candidate, affected, total, allowed } : null;
   }
 
   /** One after the other: an acknowledgement may come while a cycle settles. */

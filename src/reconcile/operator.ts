@@ -1,5 +1,5 @@
 /** What an operator may ask of the one writer: apply, release, hold, resume, reload. The socket and lone verbs call this. */
-import { VirtsladError } from '../errors.js';
+import { findDomain } from '../snapshot/find-domain.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
 import type { CycleResult } from './cycle.js';
 import { cycle, planOf } from './cycle.js';
@@ -27,10 +27,7 @@ export class Operator implements Commands {
   }
 
   domain(nameOrUuid: string): DomainSnapshot {
-    const { uuid } = this.#find(nameOrUuid);
-    const found = this.#parts.picture.get(uuid);
-    if (found !== null) return this.#snapshot().domains.find((one) => one.uuid === uuid) ?? found;
-    throw unknownDomain(nameOrUuid, []);
+    return findDomain(this.#snapshot().domains, nameOrUuid);
   }
 
   async apply({ acknowledge }: { readonly acknowledge: string | null }): Promise<ApplyReport> {
@@ -73,7 +70,7 @@ export class Operator implements Commands {
   async hold(target: { readonly domain: string }, forSeconds: number | null): Promise<DomainSnapshot> {
     const { clock, handsOff, log } = this.#parts;
     await this.#known();
-    const { uuid, name } = this.#find(target.domain);
+    const { uuid, name } = findDomain(this.#parts.inventory.all(), target.domain);
     const untilMs = forSeconds === null ? null : clock.nowMs() + forSeconds * 1000;
     await handsOff.set(uuid, { kind: 'held', name, untilMs });
     log.info('operator.hold', { domain: name, uuid, untilMs });
@@ -152,35 +149,6 @@ export class Operator implements Commands {
 
   async #targets(target: Target): Promise<readonly { readonly uuid: string; readonly name: string }[]> {
     await this.#known();
-    return 'all' in target ? this.#parts.inventory.all() : [this.#find(target.domain)];
+    return 'all' in target ? this.#parts.inventory.all() : [findDomain(this.#parts.inventory.all(), target.domain)];
   }
-
-  #find(nameOrUuid: string): { readonly uuid: string; readonly name: string } {
-    const all = this.#parts.inventory.all();
-    const found = all.filter(({ uuid, name }) => uuid === nameOrUuid || name === nameOrUuid);
-    const [only, ...others] = found;
-    if (only === undefined)
-      throw unknownDomain(
-        nameOrUuid,
-        all.map(({ name }) => name),
-      );
-    if (others.length === 0) return only;
-    throw new VirtsladError({
-      code: 'DOMAIN_AMBIGUOUS',
-      message: `${found.length} guests answer to "${nameOrUuid}"`,
-      fix: `name one by its uuid: ${found.map(({ uuid }) => uuid).join(', ')}`,
-    });
-  }
-}
-
-function unknownDomain(name: string, known: readonly string[]): VirtsladError {
-  const some = known.slice(0, 8).join(', ');
-  return new VirtsladError({
-    code: 'DOMAIN_UNKNOWN',
-    message: `no guest is called "${name}"`,
-    fix:
-      some === ''
-        ? 'libvirt lists no guests here; see `virtslad status`'
-        : `give a name or uuid; there are ${some}${known.length > 8 ? ' …' : ''}`,
-  });
 }

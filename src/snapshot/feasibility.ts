@@ -15,13 +15,14 @@ export interface Feasibility {
 export function feasibilityOf(domains: readonly DomainSnapshot[], cores: number): Feasibility {
   let weightSum = 0;
   let guaranteed = 0;
-  for (const { pid, controls, guaranteedCores } of domains) {
+  for (const { pid, controls, guaranteedCores, handsOff } of domains) {
     if (pid === null) continue;
     const weight = controls.find(({ id }) => id === 'cpu.weight');
     // A change that is under way or planned counts as made: the question is whether the promises fit the host.
     const planned = weight?.status === 'pending' ? weight.desiredAmount : null;
     weightSum += planned ?? weight?.actualAmount ?? NORMAL_WEIGHT;
-    guaranteed += guaranteedCores ?? 0;
+    // What was released is promised nothing until it is resumed.
+    if (handsOff?.kind !== 'released') guaranteed += guaranteedCores ?? 0;
   }
   return { weightSum: Math.round(weightSum), weightCapacity: NORMAL_WEIGHT * cores, guaranteedCores: guaranteed };
 }

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { VirtsladError } from '../../src/errors.js';
 import { connectSocket, type SocketClient } from '../../src/http/client.js';
-import { findDomain } from '../../src/http/find-domain.js';
 import { buildControlApp, type ControlSocket, createControlSocket } from '../../src/http/socket.js';
 import type { ApplyReport, Commands } from '../../src/reconcile/types.js';
+import { findDomain } from '../../src/snapshot/find-domain.js';
 import { fixtureSnapshot, fixtureUuid, HOSTILE_NAME } from '../fixtures/snapshot.js';
 import { quietLog, rawExchange } from './fixture-server.js';
 
@@ -33,11 +33,11 @@ function fixtureCommands(changes: Partial<Commands> = {}): {
     };
   const commands: Commands = {
     snapshot: () => snapshot,
-    domain: (nameOrUuid) => findDomain(snapshot, nameOrUuid),
+    domain: (nameOrUuid) => findDomain(snapshot.domains, nameOrUuid),
     apply: note('apply', REPORT),
     release: note('release', REPORT),
     resume: note('resume', REPORT),
-    hold: note('hold', findDomain(snapshot, 'batch-3')),
+    hold: note('hold', findDomain(snapshot.domains, 'batch-3')),
     reload: note('reload', { ok: true, generation: '3f9a1c20be47', problems: [] }),
     ...changes,
   };

@@ -108,6 +108,22 @@ describe('generations', () => {
     assert.equal(limitOf(generations.active), '50%');
   });
 
+  test('a preview shows the new set and that it would be held back, and keeps nothing', async () => {
+    const daemon = make();
+    await daemon.reload();
+    await daemon.settle(reaching(0, 100));
+    text = policy(60);
+    const looking = make(false);
+    await looking.loadAccepted();
+    await looking.reload();
+    await looking.preview(reaching(100, 100));
+    assert.equal(limitOf(looking.active), '60%');
+    assert.deepEqual([looking.pending?.affected, looking.pending?.allowed], [100, 20]);
+    const after = make();
+    await after.loadAccepted();
+    assert.equal(limitOf(after.active), '50%');
+  });
+
   test('observe mode accepts nothing for later', async () => {
     const observing = make(false);
     await observing.reload();
