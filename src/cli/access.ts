@@ -63,13 +63,6 @@ export async function withWriter<T>(context: VerbContext, act: (writer: Writer) 
   }
 }
 
-/** The generation that the running daemon holds back, if it is this one; null without a daemon. */
-export async function heldBack(context: VerbContext, id: string | null): Promise<Snapshot['pendingGeneration']> {
-  const daemon = await connect(context);
-  const pending = daemon === null ? null : (await daemon.snapshot()).pendingGeneration;
-  return pending?.id === id ? pending : null;
-}
-
 /** Says on stderr that libvirt is away, in which case what was shown or done is not the whole; true when it is. */
 export function libvirtIsAway(context: VerbContext, { libvirt }: Snapshot): boolean {
   if (libvirt.uri === null || libvirt.connected) return false;

@@ -1,6 +1,6 @@
 /** `virtslad plan`: what apply would write now, and nothing written. */
 import { printable } from '../printable.js';
-import { heldBack, libvirtIsAway } from './access.js';
+import { libvirtIsAway } from './access.js';
 import { print } from './print.js';
 import { renderPlan } from './render/plan.js';
 import { EXIT_DONE, EXIT_ERROR, EXIT_PENDING, type Verb } from './verb.js';
@@ -31,10 +31,7 @@ export const plan: Verb = {
   async run(context) {
     const session = await context.services.openLocal(context.config(), await context.log(), { write: false });
     try {
-      const planned = await session.plan();
-      // What a lone look takes as let through may wait in the daemon.
-      const pendingGeneration = planned.snapshot.pendingGeneration ?? (await heldBack(context, planned.generation));
-      const report = { ...planned, snapshot: { ...planned.snapshot, pendingGeneration } };
+      const report = await session.plan();
       const verbose = context.flags.verbose === true;
       print(context, report, () => renderPlan(report, context.reader, { verbose }));
       const { snapshot } = report;
