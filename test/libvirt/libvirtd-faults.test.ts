@@ -23,9 +23,10 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
     client = connectLibvirt({
       uri: libvirtd.uri,
       log: keepingLog(),
-      deadlineMs: 600,
-      bulkDeadlineMs: 900,
-      keepaliveSeconds: 1,
+      // Long enough for a busy machine, short enough that both rounds of the frozen one end before the keepalive does.
+      deadlineMs: 1500,
+      bulkDeadlineMs: 2000,
+      keepaliveSeconds: 2,
     });
     client.onEvent((event: LibvirtEvent) => events.push(event.kind));
   });
@@ -107,8 +108,14 @@ describe('the client and a faulty libvirtd', { skip: libvirtdMissing() }, () => 
   });
 
   async function testDomain(): Promise<string> {
-    const list = await client.list();
-    assert.ok(list.ok);
+    const list = await waitUntil(
+      'the list',
+      async () => {
+        const answer = await client.list();
+        return answer.ok && answer;
+      },
+      WITHIN,
+    );
     return list.value[0]?.uuid ?? assert.fail('the test driver has no domain');
   }
 });
