@@ -178,22 +178,8 @@ export class Bench {
         log.push({ level, event, fields: { ...fields } });
       };
     const logger: Log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
-    const { clock, libvirt, hierarchy, stateDir, killSwitch, mode, tree } = this;
-    const config: Config = {
-      configFile: null,
-      policyDir: tree.root,
-      stateDir,
-      runDir: tree.root,
-      mode,
-      libvirtUri: 'qemu:///system',
-      listenAddress: '127.0.0.1:0',
-      killSwitch,
-      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
-      log: { level: 'debug', format: 'json' },
-      cycleSeconds: 5,
-      blastRadius: { percent: 20, domains: 5 },
-      manage: { uuids: null, names: options.manageNames ?? null },
-    };
+    const { clock, libvirt, hierarchy } = this;
+    const config = this.configOf({ manage: { uuids: null, names: options.manageNames ?? null } });
     const core = assemble({
       config,
       log: logger,
@@ -210,6 +196,27 @@ export class Bench {
       },
     });
     return { ...core, log };
+  }
+
+  /** The configuration of a daemon or a command on this host; give what differs. */
+  configOf(changes: Partial<Config> = {}): Config {
+    const { stateDir, killSwitch, mode, tree } = this;
+    return {
+      configFile: null,
+      policyDir: tree.root,
+      stateDir,
+      runDir: tree.root,
+      mode,
+      libvirtUri: 'qemu:///system',
+      listenAddress: '127.0.0.1:0',
+      killSwitch,
+      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
+      log: { level: 'error', format: 'json' },
+      cycleSeconds: 5,
+      blastRadius: { percent: 20, domains: 5 },
+      manage: { uuids: null, names: null },
+      ...changes,
+    };
   }
 
   /** libvirt sets the groups itself when it is told parameters. */

@@ -6,7 +6,6 @@ import promises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
-import type { Config } from '../../src/config/types.js';
 import { openLocal } from '../../src/daemon.js';
 import type { LibvirtOutcome } from '../../src/host/libvirt/client.js';
 import type { Log } from '../../src/log.js';
@@ -16,26 +15,6 @@ import { Bench, NO_REAL_GROUPS, pause } from './faults-bench.js';
 const AWAY: LibvirtOutcome<null> = { ok: false, failure: 'disconnected', message: 'no connection' };
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
-/** Of a command on a host without libvirt. */
-function configOf(bench: Bench, runDir: string): Config {
-  const { tree, stateDir, killSwitch } = bench;
-  return {
-    configFile: null,
-    policyDir: tree.root,
-    stateDir,
-    runDir,
-    mode: 'enforce',
-    libvirtUri: null,
-    listenAddress: '127.0.0.1:0',
-    killSwitch,
-    paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
-    log: { level: 'error', format: 'json' },
-    cycleSeconds: 5,
-    blastRadius: { percent: 20, domains: 5 },
-    manage: { uuids: null, names: null },
-  };
-}
 
 /** Answers every scheduler call itself, and in time stops answering, so that a loop cannot hold up the test. */
 function answerScheduler(bench: Bench, outcome: () => LibvirtOutcome<null>): { calls: number } {
@@ -282,9 +261,13 @@ describe('a plan writes nothing', () => {
           : original.apply(promises, args),
       );
       syncBuiltinESMExports();
-      const session = await openLocal({ ...configOf(bench, bench.tree.root), policyDir: policy }, SILENT, {
-        write: false,
-      });
+      const session = await openLocal(
+        { ...bench.configOf({ runDir: bench.tree.root, libvirtUri: null }), policyDir: policy },
+        SILENT,
+        {
+          write: false,
+        },
+      );
       await session.plan().catch(() => undefined);
       await session.close();
       assert.match(readFileSync(path, 'utf8'), /as good as any/);
@@ -326,7 +309,9 @@ describe('hands-off', () => {
 test('one directory may be for state and run alike', async () => {
   const bench = new Bench('files');
   try {
-    const session = await openLocal(configOf(bench, bench.stateDir), SILENT, { write: true });
+    const session = await openLocal(bench.configOf({ runDir: bench.stateDir, libvirtUri: null }), SILENT, {
+      write: true,
+    });
     await session.close();
   } finally {
     await bench.remove();
