@@ -1,9 +1,9 @@
 /** Which policy set is in force: last good kept, blast radius, acknowledgement, across restarts. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/host/clock.js';
 import { compile } from '../../src/policy/compile.js';
 import type { Generation } from '../../src/policy/types.js';
@@ -19,6 +19,7 @@ describe('generations', () => {
     stateDir = await mkdtemp(join(tmpdir(), 'virtslad-generations-'));
     text = policy(50);
   });
+  afterEach(() => rm(stateDir, { recursive: true, force: true }));
   const make = (persist = true): Generations =>
     new Generations({
       stateDir,

@@ -1,9 +1,9 @@
 /** Held and released guests stay hands-off, across restarts, until resumed. */
 import assert from 'node:assert/strict';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { HandsOffRegister } from '../../src/reconcile/hands-off.js';
 
 let directory: string;
@@ -13,6 +13,7 @@ beforeEach(async () => {
   nowMs = 1_000_000;
   directory = await mkdtemp(join(tmpdir(), 'virtslad-hands-off-'));
 });
+afterEach(() => rm(directory, { recursive: true, force: true }));
 async function open(): Promise<HandsOffRegister> {
   const register = new HandsOffRegister(directory, clock);
   await register.load({ readOnly: false });

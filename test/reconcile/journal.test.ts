@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/host/clock.js';
 import { Journal } from '../../src/reconcile/journal.js';
 import { formatJournal, type JournalRecord, parseJournal } from '../../src/reconcile/journal-format.js';
@@ -20,6 +20,7 @@ describe('journal', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'virtslad-journal-'));
   });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
   const open = async (readOnly = false): Promise<Journal> => {
     const journal = new Journal(directory, systemClock);
     await journal.load({ readOnly });
@@ -70,7 +71,6 @@ describe('journal', () => {
     await assert.rejects(journal.put([record('a')]));
     assert.equal(journal.covers('a', 'cpu.limit'), false);
     assert.ok(journal.saveError);
-    const { rm } = await import('node:fs/promises');
     await rm(join(directory, 'blocked'));
     await journal.put([]);
     assert.equal(journal.covers('a', 'cpu.limit'), true);
