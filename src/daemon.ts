@@ -15,7 +15,7 @@ import { createWebServer } from './http/server.js';
 import { createControlSocket } from './http/socket.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics/metrics.js';
-import { nextBoundary } from './policy/schedule.js';
+import { nextBoundary, openSchedules } from './policy/schedule.js';
 import { watchPolicyDirectory } from './policy/watch.js';
 import { planOf } from './reconcile/cycle.js';
 import { countReach } from './reconcile/reach.js';
@@ -37,7 +37,7 @@ type Closer = () => void | Promise<void>;
 const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
 /** Policies and the wall clock change under a timer: the next boundary is worked out anew this often. */
-const SCHEDULE_CHECK_MS = 1_000;
+const SCHEDULE_CHECK_MS = 500;
 
 /** How the daemon ended: not clean when a thread is stuck in a native call. */
 export interface DaemonEnd {
@@ -210,20 +210,20 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
 /** A cycle at the very moment in which a schedule's window opens or closes. */
 function watchSchedules({ parts, reconciler }: Core, signal: AbortSignal): void {
   let timer: NodeJS.Timeout | undefined;
-  const arm = (): void => {
+  let seen = '';
+  const look = (): void => {
     const nowMs = parts.clock.nowMs();
     const active = parts.generations.active;
+    const open = active === null ? [] : openSchedules(active, nowMs);
+    // By what is open, not by the boundary: one that passed while a new policy came into force counts too.
+    const now = `${active?.id} ${open.map(({ name }) => name).join()}`;
+    if (now !== seen) void reconciler.tick();
+    seen = now;
     const boundary = active === null ? null : nextBoundary(active, nowMs);
     const delay = Math.min(boundary === null ? SCHEDULE_CHECK_MS : boundary - nowMs, SCHEDULE_CHECK_MS);
-    timer = setTimeout(
-      () => {
-        if (boundary !== null && parts.clock.nowMs() >= boundary) void reconciler.tick();
-        arm();
-      },
-      Math.max(delay, 10),
-    );
+    timer = setTimeout(look, Math.max(delay, 10));
   };
-  arm();
+  look();
   signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
 }
 
