@@ -116,7 +116,7 @@ describe('libvirt through koffi', { skip: libraryMissing() }, () => {
       console.log(libvirt.virGetLastErrorMessage());`;
     const child = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' });
     assert.equal(child.status, 0, child.stderr);
-    assert.match(child.stdout, /nonsense/);
+    assert.match(child.stdout, /nonsense|Failed to connect socket/);
     assert.equal(child.stderr, '');
   });
 });
