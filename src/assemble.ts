@@ -109,7 +109,6 @@ export function assemble(options: AssembleOptions): Core {
     procRoot: config.paths.proc,
     runLibvirt: config.paths.runLibvirt,
     libvirt,
-    log,
     onOpened: (uuid, handles) => {
       const { domainDir, weightDir } = handles.cgroup;
       watchGroups(uuid, [domainDir, weightDir]);
@@ -194,7 +193,6 @@ export function assemble(options: AssembleOptions): Core {
   };
   const reconciler = new Reconciler({
     parts,
-    libvirt,
     cycleMs: config.cycleSeconds * 1000,
     sample: instead.sample ?? (() => accounts.sample(inventory, clock.monotonicMs)),
     onCycle: options.onCycle,

@@ -5,7 +5,6 @@
 import { dirname } from 'node:path';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
-import type { Log } from '../log.js';
 import { AncestorGroups } from './ancestors.js';
 import { DomainHandles } from './handles.js';
 import { isAlive, type LocateOptions, locateProcess } from './locate.js';
@@ -22,7 +21,6 @@ interface Entry {
 
 export interface InventoryOptions extends LocateOptions {
   readonly libvirt: LibvirtClient;
-  readonly log: Log;
   /** A domain's groups were opened or are about to be closed: watches follow. */
   onOpened(uuid: string, handles: DomainHandles): void;
   onClosed(uuid: string, handles: DomainHandles): void;

@@ -2,7 +2,6 @@
  * Decides when to look: every few seconds at all guests, at once at one that something happened to. Partial looks run
  * beside a full cycle; each domain is read and written in one breath, so they cannot mix.
  */
-import type { LibvirtClient } from '../host/libvirt/client.js';
 import { type CycleResult, cycle } from './cycle.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
@@ -12,7 +11,6 @@ const FACTS_ROTATION_MS = 300_000;
 
 export interface ReconcilerOptions {
   readonly parts: Parts;
-  readonly libvirt: LibvirtClient;
   readonly cycleMs: number;
   /** Samples all running guests' counters; part of a full cycle. */
   sample(): Promise<void>;

@@ -46,10 +46,6 @@ export class GroupWatcher {
     this.#watches.delete(directory);
   }
 
-  get size(): number {
-    return this.#watches.size;
-  }
-
   close(): void {
     for (const directory of [...this.#watches.keys()]) this.remove(directory);
   }
