@@ -2,11 +2,13 @@
  * Wires the parts of the core: inventory, policies, journal, reconciler. The daemon runs it; a lone command opens it for
  * one look or one action. Nothing starts here.
  */
-import { cpus } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import type { Config } from './config/types.js';
 import { CONTROLS } from './controls/registry.js';
 import { Arrivals } from './domains/arrivals.js';
 import { CpuAccounts } from './domains/cpu-accounts.js';
+import { deviceSight } from './domains/device-sight.js';
+import { DiskReadings } from './domains/disk-readings.js';
 import type { DomainHandles } from './domains/handles.js';
 import { Inventory } from './domains/inventory.js';
 import type { Domain } from './domains/types.js';
@@ -15,6 +17,7 @@ import { type GroupChange, GroupWatcher } from './host/cgroup/watch.js';
 import { type Clock, systemClock } from './host/clock.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { connectLibvirt } from './host/libvirt/connect.js';
+import { type SystemdProperties, systemdProperties } from './host/systemd/properties.js';
 import type { Log } from './log.js';
 import { type LoadResult, loadPolicyDirectory } from './policy/loader.js';
 import { Attribution } from './reconcile/attribution.js';
@@ -34,6 +37,7 @@ import { Picture } from './reconcile/picture.js';
 import { classUnder } from './reconcile/reach.js';
 import { Reconciler } from './reconcile/reconciler.js';
 import { Teller } from './reconcile/tell.js';
+import { setUnit } from './reconcile/unit-properties.js';
 import { SnapshotBuilder } from './snapshot/build.js';
 
 export interface Core {
@@ -60,6 +64,7 @@ export interface AssembleOptions {
   readonly instead?: {
     readonly clock?: Clock;
     readonly libvirt?: LibvirtClient;
+    readonly systemd?: SystemdProperties;
     readonly hierarchy?: CpuHierarchy;
     readonly loadPolicies?: () => Promise<LoadResult>;
     readonly sample?: () => Promise<void>;
@@ -72,7 +77,13 @@ export function assemble(options: AssembleOptions): Core {
   const clock = instead.clock ?? systemClock;
   const hierarchy = instead.hierarchy ?? findCpuHierarchy(config.paths.cgroup);
   const libvirt = instead.libvirt ?? connectLibvirt({ uri: config.libvirtUri, log });
-  const host = { cores: cpus().length, cpuVersion: hierarchy?.version ?? 2 } as const;
+  const host = {
+    cores: cpus().length,
+    cpuVersion: hierarchy?.version ?? 2,
+    memoryBytes: totalmem(),
+    pageBytes: PAGE_BYTES,
+    weightless: new Map<string, string | null>(),
+  } as const;
   const accounts = new CpuAccounts(config.paths.proc);
 
   const ownerOf = new Map<string, string>();
@@ -104,7 +115,14 @@ export function assemble(options: AssembleOptions): Core {
       uuid,
       handles.vcpuGroups().map((vcpu) => handles.vcpuDirectory(vcpu)),
     );
+  const disks: DiskReadings = new DiskReadings({
+    libvirt,
+    monotonicMs: clock.monotonicMs,
+    onLearnt: (uuid) => core.reconciler.request(uuid),
+  });
+  const systemd = instead.systemd ?? systemdProperties({ log });
   const inventory = new Inventory({
+    devices: deviceSight(disks, () => null),
     hierarchy,
     procRoot: config.paths.proc,
     runLibvirt: config.paths.runLibvirt,
@@ -141,6 +159,7 @@ export function assemble(options: AssembleOptions): Core {
   const tellFailures = new Map<string, string>();
   const teller = new Teller({
     libvirt,
+    setUnit: (unit) => setUnit(systemd, unit),
     monotonicMs: clock.monotonicMs,
     onDone: (errand, outcome) => core.events.onTold(errand, outcome),
     mayTell: ({ uuid }) => gate.stop() === null && handsOff.of(uuid)?.kind !== 'held',
@@ -162,7 +181,7 @@ export function assemble(options: AssembleOptions): Core {
     record: (uuid, control) => journal.get(uuid, control),
     classOf,
     asIfManaged: (domain) => planAsIfManaged(parts, domain),
-    read: (uuid, path) => inventory.read(uuid, path),
+    sight: (uuid) => inventory.sight(uuid),
     stopped: () => gate.stop(),
     tellFailure: (uuid, control) => tellFailures.get(`${uuid} ${control}`) ?? null,
     contention,
@@ -176,6 +195,7 @@ export function assemble(options: AssembleOptions): Core {
     host,
     controls: CONTROLS,
     inventory,
+    disks,
     generations,
     journal,
     handsOff,
@@ -184,6 +204,7 @@ export function assemble(options: AssembleOptions): Core {
     memory,
     teller,
     picture,
+    looked: () => disks.idle(),
     manages,
     classOf,
     tellFailures,

@@ -18,6 +18,7 @@ import { createMetrics, type Metrics } from './metrics/metrics.js';
 import { nextBoundary, openSchedules } from './policy/schedule.js';
 import { watchPolicyDirectory } from './policy/watch.js';
 import { planOf } from './reconcile/cycle.js';
+import { lookAhead } from './reconcile/operator.js';
 import { countReach } from './reconcile/reach.js';
 import { changesOf } from './reconcile/settle.js';
 import type { Commands, PlanReport } from './reconcile/types.js';
@@ -97,8 +98,13 @@ export async function openLocal(
     commands: core.operator,
     async plan() {
       if (!loaded) throw new VirtsladError(core.parts.generations.rejected);
-      await core.reconciler.full();
       const { inventory, generations } = core.parts;
+      await core.reconciler.judge();
+      await lookAhead(
+        core.parts,
+        inventory.all().map(({ uuid }) => uuid),
+      );
+      await core.reconciler.full();
       const plans = inventory.all().map(({ uuid }) => planOf(core.parts, uuid));
       const changes = plans.flatMap((plan) => (plan === null ? [] : changesOf(plan)));
       return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };

@@ -1,36 +1,75 @@
 /**
  * What a control is. One file a control, one line in `registry.ts`; the JSON Schema, the docs table, the plan text and
  * the metrics derive from it. A control decides and never touches the host: it turns promises into *settings*, each a
- * place in the kernel and the exact text that shall stand there. `reconcile/apply.ts` writes them.
+ * place on the host and the exact text that shall stand there. `reconcile/apply.ts` writes those that are cgroup files
+ * of ours, `reconcile/tell.ts` has libvirt or systemd set theirs.
  */
 import type { z } from 'zod';
-import type { CpuTune, Domain } from '../domains/types.js';
-import type { SchedulerParameters } from '../host/libvirt/client.js';
+import type { Address, Domain, Tuning } from '../domains/types.js';
+import type { TuneCall } from '../host/libvirt/client.js';
+import type { UnitPropertyValue } from '../host/systemd/properties.js';
 import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
 
 export type Scope = 'domain' | 'host';
 
-/** One value at one place. Text is canonical: byte for byte what a read of the place gives, without the newline. */
-export interface Setting {
-  /** Unique within the domain and stable across restarts of the daemon: `vcpu0/cpu.max`, `cpu.weight`. */
-  readonly key: string;
-  /** File in the cgroup tree. `cpu.max` on a v1 host stands for the pair cfs_quota_us, cfs_period_us. */
-  readonly path: string;
-  readonly text: string;
-  /** `direct`: written by us. `libvirt`: set only by `tell`, then read back (systemd owns the file). */
-  readonly writer: 'direct' | 'libvirt';
+/** Where a setting lives on one running domain. */
+export interface Place extends Address {
+  /**
+   * `direct`: written by us. `libvirt`, `systemd`: set only through the owner, then read back (a value written behind
+   * systemd's back is undone by its next reload; QEMU's throttle and a tap's queue are no files at all).
+   */
+  readonly writer: 'direct' | 'libvirt' | 'systemd';
   /** Depth of the group below the domain, 0 = the domain's own: parents widen first, children narrow first. */
   readonly depth: number;
+}
+
+/** One value at one place. Text is canonical: byte for byte what a read of the place gives. */
+export interface Setting extends Place {
+  /** Unique within the domain and stable across restarts of the daemon: `vcpu0/cpu.max`, `cpu.weight`, `vda/throttle`. */
+  readonly key: string;
+  readonly text: string;
 }
 
 export interface HostFacts {
   /** Online logical CPUs. */
   readonly cores: number;
   readonly cpuVersion: 1 | 2;
+  /** Physical memory. */
+  readonly memoryBytes: number;
+  readonly pageBytes: number;
+  /** Whole disk, `MAJOR:MINOR` → why it does not honour weights; null when it does (BFQ, or iocost switched on). */
+  readonly weightless: ReadonlyMap<string, string | null>;
 }
 
-/** Where a setting lives on one running domain. */
-export type Place = Omit<Setting, 'key' | 'text'>;
+/** What a control may look at before it decides. */
+export interface Sight {
+  /** Canonical text that stands at an address of this domain now; null when it cannot be read. */
+  read(address: Address): string | null;
+  /** False only when the host certainly has no such place: a kernel without that file. */
+  exists(address: Address): boolean;
+}
+
+/** One figure of a control for the metrics; null = no limit. */
+export interface Amount {
+  /** One of the control's `metrics`. */
+  readonly metric: string;
+  /** Beside the domain's own: `{ disk: 'vda' }`. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number | null;
+}
+
+/** Properties of one systemd unit, set at run time. */
+export interface UnitProperties {
+  /** `machine.slice` */
+  readonly unit: string;
+  readonly properties: readonly UnitPropertyValue[];
+}
+
+/** What somebody else has to be told. */
+export interface Tell {
+  readonly calls: readonly TuneCall[];
+  readonly units: readonly UnitProperties[];
+}
 
 /** What a class asks of one control on one domain. */
 export type Desired =
@@ -42,14 +81,11 @@ export type Desired =
       readonly asked: Sourced;
       /** The class key that asked, where it is not the control's own. */
       readonly askedKey?: KeyPath;
-      /** The value in the control's unit, for metrics: cores, weight; null = no limit. */
-      readonly amount: number | null;
+      readonly amounts: readonly Amount[];
       /** The value in words for plan, explain and status: `0.50 cores (50 % of 1 vCPU)`. */
       readonly display: string;
       readonly settings: readonly Setting[];
-      /** What libvirt has to be told so that its own view agrees; null if it has no such parameter. */
-      readonly tell: SchedulerParameters | null;
-      /** Notes for people: `guarantee cut to the limit` … */
+      /** Notes for people: `guarantee cut to the limit`, `sda: empty drive, not limited` … */
       readonly notes: readonly string[];
     };
 
@@ -77,6 +113,15 @@ export interface KeySpec {
   readonly example: string;
 }
 
+/** A pair of gauges, desired and actual. */
+export interface ControlMetric {
+  /** Without prefix: `cpu_limit_cores`. */
+  readonly name: string;
+  readonly help: string;
+  /** Labels beside the domain's own. */
+  readonly labels: readonly string[];
+}
+
 export interface Control {
   /** `cpu.limit` */
   readonly id: string;
@@ -86,20 +131,30 @@ export interface Control {
   /** False while only the keys are known: validated, shown as `unsupported`. */
   readonly built: boolean;
   readonly summary: string;
-  /** Name and help of the desired/actual gauges, without prefix: `cpu_limit_cores`. */
-  readonly metric?: { readonly name: string; readonly help: string };
-  /** Pure: what the class asks of this domain now. */
-  desired(wanted: EffectiveClass, domain: Domain, host: HostFacts): Desired;
+  readonly metrics: readonly ControlMetric[];
+  /** Its places exist and may be written before libvirt reports Started. */
+  readonly early?: true;
+  /** libvirt has a parameter for each setting: one is told without touching the others. */
+  readonly tellsApart?: true;
+  /** Pure but for what it sees: what the class asks of this domain now. */
+  desired(wanted: EffectiveClass, domain: Domain, host: HostFacts, sight: Sight): Desired;
   /** Where a setting key lives on this instance of the domain; null when there is no such place (vCPU unplugged). */
   place?(key: string, domain: Domain): Place | null;
-  /** The settings' values in the control's unit, for metrics; null = no limit or unknown. */
-  amountOf?(texts: ReadonlyMap<string, string | null>, domain: Domain): number | null;
+  /** The settings' values in the control's units, for metrics. Unknown ones are left out. */
+  amountsOf?(texts: ReadonlyMap<string, string | null>, domain: Domain): readonly Amount[];
   /** In words, from the texts that stand. */
   displayOf?(texts: ReadonlyMap<string, string | null>, domain: Domain): string;
   /** The text that the setting has by libvirt's XML, live or persistent. */
-  fromCputune?(key: string, cputune: CpuTune, domain: Domain): Original;
-  /** libvirt parameters that say what these texts say; null when they differ among themselves. */
-  tellFor?(texts: ReadonlyMap<string, string>, domain: Domain): SchedulerParameters | null;
+  fromXml?(key: string, tuning: Tuning, domain: Domain): Original;
+  /** What makes libvirt or systemd say (and set) these texts; null when that cannot be said. */
+  tellFor?(texts: ReadonlyMap<string, string>, domain: Domain): Tell | null;
+  /** How much a text allows, for the order of writes; null for texts without an order. */
+  allows?(text: string): number | null;
   /** A foreign, tighter value above ours that decides instead; null when there is none. */
-  overriddenBy?(desired: Desired, domain: Domain, read: (path: string) => string | null): Override | null;
+  overriddenBy?(desired: Desired, domain: Domain, sight: Sight): Override | null;
+}
+
+/** Nobody but us has to know. */
+export function told(calls: readonly TuneCall[]): Tell {
+  return { calls, units: [] };
 }

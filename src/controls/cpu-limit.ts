@@ -6,10 +6,19 @@
 import { join } from 'node:path';
 import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from '../cpu-max-text.js';
 import type { CpuTune, Domain } from '../domains/types.js';
-import type { SchedulerParameters } from '../host/libvirt/client.js';
 import type { CpuAmount } from '../policy/types.js';
 import { cpuAmount } from '../policy/value-types.js';
-import type { Control, Desired, Original, Override, Place, Setting } from './control.js';
+import {
+  type Amount,
+  type Control,
+  type Desired,
+  type Original,
+  type Override,
+  type Place,
+  type Setting,
+  type Tell,
+  told,
+} from './control.js';
 import { coresOf, onlineVcpus } from './guaranteed-cores.js';
 
 /** The kernel refuses a quota under 1 ms (kernel/sched/core.c, min_cfs_quota_period): 1 % of a vCPU at 100 ms. */
@@ -30,12 +39,13 @@ export const cpuLimit: Control = {
       example: '50%',
     },
   ],
-  metric: { name: 'cpu_limit_cores', help: 'CPU limit in host cores, +Inf without a quota' },
+  metrics: [{ name: 'cpu_limit_cores', help: 'CPU limit in host cores, +Inf without a quota', labels: [] }],
+  early: true,
 
   desired(wanted, domain): Desired {
     const asked = wanted.values.get('cpu.limit');
     if (asked === undefined) return { kind: 'unmanaged' };
-    if (domain.facts?.cputune.realtimeVcpus === true) {
+    if (domain.facts?.tuning.cpu.realtimeVcpus === true) {
       return { kind: 'unsupported', reason: 'its vCPUs have real-time scheduling, which quotas do not bind', asked };
     }
     const vcpus = onlineVcpus(domain);
@@ -57,10 +67,9 @@ export const cpuLimit: Control = {
     return {
       kind: 'set',
       asked,
-      amount: quotaUsec === null ? null : cores,
+      amounts: [amount(quotaUsec === null ? null : cores)],
       display: describe(perVcpu, vcpus),
       settings,
-      tell: tellText(text, domain.facts?.cputune ?? null),
       notes: [],
     };
   },
@@ -70,14 +79,15 @@ export const cpuLimit: Control = {
     return domain.vcpuGroups.includes(vcpu) ? placeOf(vcpu, domain) : null;
   },
 
-  amountOf(texts) {
+  amountsOf(texts) {
     let sum = 0;
     for (const text of texts.values()) {
       const cores = coresAllowed(text);
-      if (cores === null || cores === Number.POSITIVE_INFINITY) return null;
+      if (cores === null) return [];
+      if (cores === Number.POSITIVE_INFINITY) return [amount(null)];
       sum += cores;
     }
-    return texts.size === 0 ? null : sum;
+    return texts.size === 0 ? [] : [amount(sum)];
   },
 
   displayOf(texts) {
@@ -89,8 +99,8 @@ export const cpuLimit: Control = {
     return `uneven, least ${percent(least)} of a vCPU`;
   },
 
-  fromCputune(_key, cputune): Original {
-    const { vcpuQuotaUsec, vcpuPeriodUsec } = cputune;
+  fromXml(_key, { cpu }): Original {
+    const { vcpuQuotaUsec, vcpuPeriodUsec } = cpu;
     const quotaUsec = vcpuQuotaUsec === undefined || vcpuQuotaUsec <= 0 ? null : vcpuQuotaUsec;
     const text = formatCpuMax({ quotaUsec, periodUsec: vcpuPeriodUsec ?? DEFAULT_PERIOD_USEC });
     return { text, from: vcpuQuotaUsec === undefined && vcpuPeriodUsec === undefined ? 'default' : 'xml' };
@@ -99,17 +109,19 @@ export const cpuLimit: Control = {
   tellFor(texts, domain) {
     const [first, ...others] = texts.values();
     if (first === undefined || others.some((text) => text !== first)) return null;
-    return tellText(first, domain.facts?.cputune ?? null);
+    return tellText(first, domain.facts?.tuning.cpu ?? null);
   },
 
-  overriddenBy(desired, domain, read): Override | null {
+  allows: coresAllowed,
+
+  overriddenBy(desired, domain, { read }): Override | null {
     if (desired.kind !== 'set' || domain.cgroup === null) return null;
-    const wantedCores = desired.amount ?? onlineVcpus(domain);
+    const wantedCores = desired.amounts[0]?.value ?? onlineVcpus(domain);
     const { domainDir, weightDir, ancestors } = domain.cgroup;
     const own = new Set([domainDir, weightDir]);
     for (const directory of [...own, ...ancestors]) {
       const path = join(directory, 'cpu.max');
-      const cores = coresAllowed(read(path));
+      const cores = coresAllowed(read({ path }));
       if (cores === null || cores >= wantedCores) continue;
       const on = own.has(directory) ? 'the whole guest' : 'a group above it';
       return { reason: `a foreign quota of ${cores.toFixed(2)} cores on ${on} is lower`, path };
@@ -130,12 +142,17 @@ function placeOf(vcpu: number, domain: Domain): Place | null {
 }
 
 /** The period is sent only where libvirt's own view has another one: each set call writes the kernel again. */
-function tellText(text: string, cputune: CpuTune | null): SchedulerParameters | null {
+function tellText(text: string, cputune: CpuTune | null): Tell | null {
   const value = parseCpuMax(text);
   if (value === null) return null;
   const quota = { vcpu_quota: BigInt(value.quotaUsec ?? -1) };
   const samePeriod = (cputune?.vcpuPeriodUsec ?? DEFAULT_PERIOD_USEC) === value.periodUsec;
-  return samePeriod ? quota : { ...quota, vcpu_period: BigInt(value.periodUsec) };
+  const parameters = samePeriod ? quota : { ...quota, vcpu_period: BigInt(value.periodUsec) };
+  return told([{ call: 'scheduler', parameters }]);
+}
+
+function amount(value: number | null): Amount {
+  return { metric: 'cpu_limit_cores', labels: {}, value };
 }
 
 function describe(perVcpu: number, vcpus: number): string {

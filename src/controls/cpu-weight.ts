@@ -3,10 +3,10 @@
  * Given as a number, or worked out from the guarantee: 100 for each guaranteed core.
  * Sources: cgroup-v2.rst (cpu.weight), virDomainSetSchedulerParametersFlags (cpu_shares: libvirt converts nothing).
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Domain } from '../domains/types.js';
 import { cpuWeight as weightSchema } from '../policy/value-types.js';
-import type { Control, Desired, Original, Place } from './control.js';
+import { type Amount, type Control, type Desired, type Original, type Place, told } from './control.js';
 import { guaranteedCores, onlineVcpus } from './guaranteed-cores.js';
 
 export const NORMAL_WEIGHT = 100;
@@ -31,7 +31,8 @@ export const cpuWeight: Control = {
       example: '200',
     },
   ],
-  metric: { name: 'cpu_weight', help: 'CPU weight on the scale of cgroup v2, 100 normal' },
+  metrics: [{ name: 'cpu_weight', help: 'CPU weight on the scale of cgroup v2, 100 normal', labels: [] }],
+  early: true,
 
   desired(wanted, domain): Desired {
     const given = wanted.values.get('cpu.weight');
@@ -53,17 +54,19 @@ export const cpuWeight: Control = {
       kind: 'set',
       asked,
       askedKey: given === undefined ? 'cpu.guarantee' : 'cpu.weight',
-      amount: weight,
+      amounts: [amount(weight)],
       display: String(weight),
       settings: [{ ...place, key: 'cpu.weight', text }],
-      tell: { cpu_shares: BigInt(text) },
       notes,
     };
   },
 
   place: (key, domain) => (key === 'cpu.weight' ? placeOf(domain) : null),
 
-  amountOf: (texts, domain) => weightOf(texts.get('cpu.weight') ?? null, domain),
+  amountsOf(texts, domain) {
+    const weight = weightOf(texts.get('cpu.weight') ?? null, domain);
+    return weight === null ? [] : [amount(weight)];
+  },
 
   displayOf(texts, domain) {
     const text = texts.get('cpu.weight') ?? null;
@@ -72,14 +75,18 @@ export const cpuWeight: Control = {
     return domain.cgroup?.version === 1 ? `${weight} (${text} shares)` : String(weight);
   },
 
-  fromCputune(_key, cputune, domain): Original {
-    if (cputune.shares !== undefined) return { text: String(cputune.shares), from: 'xml' };
+  fromXml(_key, { cpu }, domain): Original {
+    if (cpu.shares !== undefined) return { text: String(cpu.shares), from: 'xml' };
     return { text: nativeText(NORMAL_WEIGHT, domain), from: 'default' };
   },
 
-  tellFor(texts) {
+  tellFor(texts, domain) {
     const text = texts.get('cpu.weight');
-    return text === undefined || !/^\d{1,6}$/.test(text) ? null : { cpu_shares: BigInt(text) };
+    if (text === undefined || !/^\d{1,6}$/.test(text)) return null;
+    if (domain.source === 'libvirt') return told([{ call: 'scheduler', parameters: { cpu_shares: BigInt(text) } }]);
+    if (domain.cgroup?.systemdOwned !== true) return null;
+    const unit = basename(domain.cgroup.weightDir);
+    return { calls: [], units: [{ unit, properties: [{ name: 'CPUWeight', value: BigInt(text) }] }] };
   },
 };
 
@@ -106,10 +113,15 @@ export function weightOf(text: string | null, domain: Domain): number | null {
   return sharesOf(Math.round(exact)) === Number(text) ? Math.round(exact) : Number(exact.toFixed(2));
 }
 
+function amount(value: number): Amount {
+  return { metric: 'cpu_weight', labels: {}, value };
+}
+
 function placeOf(domain: Domain): Place | null {
   const { cgroup } = domain;
   if (cgroup === null) return null;
   const path = join(cgroup.weightDir, cgroup.version === 1 ? 'cpu.shares' : 'cpu.weight');
   // systemd owns the scope: a value written behind its back is undone by the next daemon-reload.
-  return { path, writer: cgroup.systemdOwned ? 'libvirt' : 'direct', depth: 0 };
+  if (!cgroup.systemdOwned) return { path, writer: 'direct', depth: 0 };
+  return { path, writer: domain.source === 'libvirt' ? 'libvirt' : 'systemd', depth: 0 };
 }

@@ -32,6 +32,7 @@ function planned(id: string, summary: string, keys: readonly KeySpec[]): Control
     keys,
     built: false,
     summary,
+    metrics: [],
     desired(wanted): Desired {
       for (const { key } of keys) {
         const asked = wanted.values.get(key);

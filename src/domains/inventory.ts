@@ -2,30 +2,20 @@
  * Which domains this host has now. libvirt lists them; the kernel says whether they live. A domain that libvirt stops
  * listing while its process still runs is kept: an empty answer after a reconnect must release nothing.
  */
-import { dirname } from 'node:path';
+import type { Sight } from '../controls/control.js';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
 import { AncestorGroups } from './ancestors.js';
-import { DomainHandles } from './handles.js';
-import { isAlive, type LocateOptions, locateProcess } from './locate.js';
-import type { CpuCgroup, Domain, DomainFacts, DomainState } from './types.js';
+import { Entry, type EntryWatch } from './entry.js';
+import type { DomainHandles } from './handles.js';
+import { type LocateOptions, locateProcess } from './locate.js';
+import { BLIND, type DeviceSight, sightOf } from './sight.js';
+import type { Address, Domain, DomainState, HostDevice } from './types.js';
 
-interface Entry {
-  listed: ListedDomain;
-  facts: DomainFacts | null;
-  domain: Domain;
-  handles: DomainHandles | null;
-  /** The start is under way: libvirt has not reported Started yet. */
-  starting: boolean;
-}
-
-export interface InventoryOptions extends LocateOptions {
+export interface InventoryOptions extends LocateOptions, EntryWatch {
   readonly libvirt: LibvirtClient;
-  /** A domain's groups were opened or are about to be closed: watches follow. */
-  onOpened(uuid: string, handles: DomainHandles): void;
-  onClosed(uuid: string, handles: DomainHandles): void;
-  /** vCPU groups came or went. */
-  onVcpus(uuid: string, handles: DomainHandles): void;
+  /** What is no cgroup file: QEMU's throttles, taps. */
+  readonly devices: DeviceSight;
 }
 
 export class Inventory {
@@ -51,11 +41,16 @@ export class Inventory {
     return this.#entries.get(uuid)?.handles ?? null;
   }
 
-  /** Canonical text of a CPU file of the guest or of a group above it; null when unreadable. */
-  read(uuid: string, path: string): string | null {
-    const handles = this.#entries.get(uuid)?.handles ?? null;
-    if (handles === null) return null;
-    return handles.cgroup.ancestors.includes(dirname(path)) ? this.#ancestors.read(path, handles) : handles.read(path);
+  /** Canonical text of what stands at an address of the guest, or of a group above it; null when unreadable. */
+  read(uuid: string, address: Address): string | null {
+    return this.sight(uuid).read(address);
+  }
+
+  sight(uuid: string): Sight {
+    const entry = this.#entries.get(uuid);
+    if (entry === undefined) return BLIND;
+    entry.sight ??= sightOf(() => entry, this.#ancestors, this.#options.devices);
+    return entry.sight;
   }
 
   /** Asks libvirt for the list, and for the XML of domains that are new or have another running instance. */
@@ -91,20 +86,28 @@ export class Inventory {
     entry.facts = facts.value;
     entry.listed = { ...entry.listed, name: facts.value.name, id: facts.value.id, persistent: facts.value.persistent };
     if (!entry.starting) entry.listed = { ...entry.listed, state: facts.value.state };
-    this.#rebuild(entry);
+    entry.rebuild();
     return true;
+  }
+
+  /** What stands behind its disks, once it has been looked up. */
+  setHostDevices(uuid: string, hostDevices: ReadonlyMap<string, HostDevice>): void {
+    const entry = this.#entries.get(uuid);
+    if (entry === undefined) return;
+    entry.hostDevices = hostDevices;
+    entry.rebuild();
   }
 
   /** A guest is being started: its groups exist, libvirt has not reported it yet. */
   async noticeStart(uuid: string, pid: number): Promise<boolean> {
     const known = this.#entries.get(uuid);
-    if (known?.domain.process != null && isAlive(known.domain.process, this.#options.procRoot)) return false;
+    if (known?.processAlive === true) return false;
     const facts = await this.#options.libvirt.facts(uuid);
     if (!facts.ok || facts.value.id === null) return false;
     const { name, id, persistent } = facts.value;
     const entry = this.#entries.get(uuid) ?? this.#newEntry({ uuid, name, id, persistent, state: 'starting' });
-    if (entry.domain.process !== null && isAlive(entry.domain.process, this.#options.procRoot)) return true;
-    this.#close(entry);
+    if (entry.processAlive) return true;
+    entry.close();
     entry.listed = { uuid, name, id, persistent, state: 'starting' };
     entry.facts = facts.value;
     entry.starting = true;
@@ -120,7 +123,7 @@ export class Inventory {
     const { pid } = entry.domain.process;
     const located = locateProcess(pid, uuid, this.#options);
     if (located.ok && located.cgroup.domainDir !== entry.domain.cgroup?.domainDir) this.#locate(entry, pid);
-    this.#rebuild(entry);
+    entry.rebuild();
   }
 
   /** libvirt has reported the start (or the guest was found running): the state is what libvirt says from here on. */
@@ -129,22 +132,22 @@ export class Inventory {
     if (entry === undefined) return;
     entry.starting = false;
     entry.listed = { ...entry.listed, state: entry.facts?.state ?? 'running' };
-    this.#rebuild(entry);
+    entry.rebuild();
   }
 
   setState(uuid: string, state: DomainState): void {
     const entry = this.#entries.get(uuid);
     if (entry === undefined || entry.starting) return;
     entry.listed = { ...entry.listed, state };
-    this.#rebuild(entry);
+    entry.rebuild();
   }
 
   /** The running instance ended. The definition, if there is one, stays listed. */
   stopped(uuid: string): void {
     const entry = this.#entries.get(uuid);
     if (entry === undefined) return;
-    if (entry.domain.process !== null && isAlive(entry.domain.process, this.#options.procRoot)) return;
-    this.#close(entry);
+    if (entry.processAlive) return;
+    entry.close();
     entry.starting = false;
     if (!entry.listed.persistent) {
       this.#entries.delete(uuid);
@@ -152,11 +155,11 @@ export class Inventory {
     }
     entry.listed = { ...entry.listed, id: null, state: 'shutoff' };
     if (entry.facts !== null) entry.facts = { ...entry.facts, id: null, state: 'shutoff', originalsXml: null };
-    this.#rebuild(entry);
+    entry.rebuild();
   }
 
   close(): void {
-    for (const entry of this.#entries.values()) this.#close(entry);
+    for (const entry of this.#entries.values()) entry.close();
     this.#entries.clear();
     this.#ancestors.close();
   }
@@ -171,11 +174,11 @@ export class Inventory {
     const another = entry.listed.id !== one.id;
     // Another instance: the old one's description says nothing of its values, its originals or its class.
     if (another && one.id !== null && entry.facts?.id !== one.id) entry.facts = null;
-    if (another && entry.handles !== null && !this.#alive(entry)) this.#close(entry);
+    if (another && entry.handles !== null && !entry.alive) entry.close();
     // libvirt says `running` only when a start is over: should its event be lost, this ends the starting state.
     if (one.state === 'running') entry.starting = false;
     if (!entry.starting) entry.listed = one;
-    this.#rebuild(entry);
+    entry.rebuild();
     return another || entry.facts === null || entry.listed.name !== one.name;
   }
 
@@ -183,111 +186,34 @@ export class Inventory {
     const pids = readPidFiles(this.#options.runLibvirt);
     for (const entry of this.#entries.values()) {
       if (entry.listed.id === null || entry.starting) continue;
-      if (entry.handles !== null && this.#alive(entry)) continue;
-      this.#close(entry);
+      if (entry.handles !== null && entry.alive) continue;
+      entry.close();
       const pid = pidOf(pids, entry.listed.name);
-      if (pid === null) this.#setObstacle(entry, 'libvirt has no pid file for it');
+      if (pid === null) entry.setObstacle('libvirt has no pid file for it');
       else this.#locate(entry, pid);
     }
   }
 
   #locate(entry: Entry, pid: number): void {
     const { uuid } = entry.listed;
-    const located = locateProcess(pid, uuid, this.#options);
-    if (!located.ok) {
-      this.#setObstacle(entry, located.obstacle);
-      return;
-    }
-    const { handles, obstacle } = this.#open(entry, located.cgroup);
-    if (handles === null) {
-      this.#setObstacle(entry, obstacle);
-      return;
-    }
-    this.#close(entry);
-    entry.handles = handles;
-    entry.domain = { ...entry.domain, process: located.process, cgroup: located.cgroup, obstacle: null };
-    this.#rebuild(entry);
-    this.#options.onOpened(uuid, handles);
-  }
-
-  /** The group's handles, or why it must not be acted on. */
-  #open(
-    entry: Entry,
-    cgroup: CpuCgroup,
-  ): { handles: DomainHandles; obstacle: null } | { handles: null; obstacle: string } {
-    for (const other of this.#entries.values()) {
-      if (other === entry || other.handles === null || other.domain.cgroup?.inode !== cgroup.inode) continue;
-      return { handles: null, obstacle: `its cgroup is that of guest ${other.domain.name}: left alone` };
-    }
-    try {
-      const handles = DomainHandles.open(cgroup);
-      return handles === null
-        ? { handles, obstacle: `its cgroup ${cgroup.domainDir} is gone` }
-        : { handles, obstacle: null };
-    } catch (error) {
-      return { handles: null, obstacle: `its cgroup cannot be opened: ${(error as Error).message}` };
-    }
-  }
-
-  #setObstacle(entry: Entry, obstacle: string): void {
-    this.#close(entry);
-    entry.domain = { ...entry.domain, obstacle };
-    this.#rebuild(entry);
-  }
-
-  #alive(entry: Entry): boolean {
-    const { process } = entry.domain;
-    return process !== null && isAlive(process, this.#options.procRoot) && (entry.handles?.exists() ?? false);
+    entry.open(locateProcess(pid, uuid, this.#options), this.#entries.values());
   }
 
   #dropUnlisted(uuid: string): void {
     const entry = this.#entries.get(uuid);
-    if (entry === undefined || this.#alive(entry)) return;
-    this.#close(entry);
+    if (entry === undefined || entry.alive) return;
+    entry.close();
     this.#entries.delete(uuid);
   }
 
   /** Running instances whose process is gone, whatever libvirt says or cannot say. */
   #dropDead(): void {
     for (const [uuid, entry] of [...this.#entries]) {
-      if (entry.domain.process !== null && !isAlive(entry.domain.process, this.#options.procRoot)) this.stopped(uuid);
+      if (entry.domain.process !== null && !entry.processAlive) this.stopped(uuid);
     }
   }
 
   #newEntry(listed: ListedDomain): Entry {
-    const { uuid, name, state } = listed;
-    const domain: Domain = {
-      uuid,
-      name,
-      state,
-      facts: null,
-      process: null,
-      cgroup: null,
-      vcpuGroups: [],
-      obstacle: null,
-    };
-    return { listed, facts: null, domain, handles: null, starting: false };
-  }
-
-  #rebuild(entry: Entry): void {
-    const before = entry.domain.vcpuGroups.join();
-    entry.domain = {
-      ...entry.domain,
-      name: entry.listed.name,
-      state: entry.starting ? 'starting' : entry.listed.state,
-      facts: entry.facts,
-      vcpuGroups: entry.handles?.vcpuGroups() ?? [],
-    };
-    const { uuid, vcpuGroups } = entry.domain;
-    if (entry.handles !== null && vcpuGroups.join() !== before) this.#options.onVcpus(uuid, entry.handles);
-  }
-
-  #close(entry: Entry): void {
-    if (entry.handles !== null) {
-      this.#options.onClosed(entry.listed.uuid, entry.handles);
-      entry.handles.close();
-      entry.handles = null;
-    }
-    entry.domain = { ...entry.domain, process: null, cgroup: null, vcpuGroups: [] };
+    return new Entry(listed, 'libvirt', this.#options.procRoot, this.#options);
   }
 }

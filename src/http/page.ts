@@ -108,7 +108,7 @@ function troubledFirst(left: DomainSnapshot, right: DomainSnapshot): number {
 }
 
 function row(domain: DomainSnapshot, snapshot: Snapshot): Markup {
-  const weight = domain.controls.find(({ id }) => id === 'cpu.weight')?.actualAmount ?? null;
+  const weight = domain.controls.find(({ id }) => id === 'cpu.weight')?.amounts[0]?.actual ?? null;
   const schedules =
     domain.openSchedules.length > 0 && html`<small>in window ${domain.openSchedules.join(', ')}</small>`;
   return html`<tr${!isActive(domain) && html` class="off"`}><th scope="row"><a href="/api/v1/domains/${encodeURIComponent(domain.uuid)}">${printable(domain.name)}</a><small>${domain.uuid}</small></th>
@@ -119,7 +119,7 @@ function row(domain: DomainSnapshot, snapshot: Snapshot): Markup {
 
 function cpu({ cpu: counters, vcpus, controls, guaranteedCores }: DomainSnapshot): Markup | string {
   if (counters === null || vcpus === 0) return '–';
-  const limit = controls.find(({ id }) => id === 'cpu.limit')?.actualAmount ?? null;
+  const limit = controls.find(({ id }) => id === 'cpu.limit')?.amounts[0]?.actual ?? null;
   const hot = limit !== null && counters.usedCores > 0.95 * limit;
   const waitCores = counters.waitCores - counters.throttledCores;
   const percent = (amount: number): number => Math.round(Math.min(1, Math.max(0, amount / vcpus)) * 1000) / 10;

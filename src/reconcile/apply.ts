@@ -6,7 +6,7 @@
 import { basename, dirname } from 'node:path';
 import type { DomainHandles } from '../domains/handles.js';
 import { type WriteResult, writeCpuFile } from '../host/cgroup/write.js';
-import { orderWrites } from './order.js';
+import { orderWrites, widens } from './order.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
 import type { Outcome } from './types.js';
 
@@ -27,7 +27,12 @@ export function applyDomain(
   const due = plan.controls.flatMap((control) =>
     control.writes
       .filter((write) => write.writer === 'direct' && mayWrite(control, write))
-      .map((write) => ({ control: control.control.id, write, depth: write.depth, from: write.from, to: write.text })),
+      .map((write) => ({
+        control: control.control.id,
+        write,
+        depth: write.depth,
+        widens: widens(write.from, write.text, control.control.allows),
+      })),
   );
   return orderWrites(due).map(({ control, write }) => ({ control, write, ...writeSetting(write, handles) }));
 }

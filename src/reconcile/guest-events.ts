@@ -31,8 +31,10 @@ export class GuestEvents {
         if (this.#isForeign(event)) this.#onForeign(event.uuid);
         break;
       case 'metadata':
-      case 'device':
         this.#go(this.#refresh(event.uuid));
+        break;
+      case 'device':
+        this.#go(this.#onDevice(event.uuid));
         break;
       case 'recovered':
         this.#go(this.#onRecovered(event.uuid));
@@ -62,7 +64,22 @@ export class GuestEvents {
   /** libvirt's view may say something else now: it is read, and told again if it must be. */
   #onForeign(uuid: string): void {
     this.#parts.teller.forget(uuid);
-    this.#go(this.#refresh(uuid));
+    this.#go(this.#onDevice(uuid));
+  }
+
+  /** A disk or an interface came or went, or its throttle was changed. */
+  async #onDevice(uuid: string): Promise<void> {
+    await this.#refresh(uuid);
+    await this.#readDisks(uuid);
+  }
+
+  async #readDisks(uuid: string): Promise<void> {
+    const { inventory, disks } = this.#parts;
+    const domain = inventory.get(uuid);
+    // Those whose disks nobody has asked about are none of QEMU's business yet.
+    if (domain === null || disks.all(domain) === null) return;
+    await disks.refresh(domain);
+    this.#reconciler.request(uuid);
   }
 
   #isForeign({ uuid, parameters }: LibvirtEvent & { kind: 'tunable' }): boolean {
@@ -99,6 +116,9 @@ export class GuestEvents {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
       await this.#parts.inventory.refreshFacts(uuid);
+      if ('calls' in errand.message && errand.message.calls.some(({ call }) => call === 'throttle')) {
+        await this.#readDisks(uuid);
+      }
       return;
     }
     if (outcome.failure === 'vanished') return;

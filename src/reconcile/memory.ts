@@ -13,7 +13,8 @@ interface Seen {
   settled: boolean;
   /** The daemon saw this instance start. */
   sawStart: boolean;
-  vcpus: string;
+  /** vCPUs, disks and interfaces that it had. */
+  devices: string;
   schedules: string;
   /** Setting key → text that was seen to hold. */
   readonly held: Map<string, string>;
@@ -29,7 +30,7 @@ export class Memory {
       return domain.state === 'starting' ? 'start' : 'policy';
     if (seen.sawStart && !seen.settled) return 'start';
     if (effective !== null && seen.schedules !== effective.openSchedules.join()) return 'schedule';
-    if (seen.vcpus !== domain.vcpuGroups.join()) return 'hotplug';
+    if (seen.devices !== devicesOf(domain)) return 'hotplug';
     return 'policy';
   }
 
@@ -44,11 +45,11 @@ export class Memory {
     let seen = this.#seen.get(domain.uuid);
     if (seen === undefined || seen.instance !== instance) {
       const sawStart = domain.state === 'starting';
-      seen = { instance, settled: false, sawStart, vcpus: '', schedules: '', held: new Map() };
+      seen = { instance, settled: false, sawStart, devices: '', schedules: '', held: new Map() };
       this.#seen.set(domain.uuid, seen);
     }
     if (allHold && domain.state !== 'starting') seen.settled = true;
-    seen.vcpus = domain.vcpuGroups.join();
+    seen.devices = devicesOf(domain);
     seen.schedules = effective?.openSchedules.join() ?? '';
     for (const [key, text] of held) seen.held.set(key, text);
   }
@@ -60,4 +61,11 @@ export class Memory {
   uuids(): string[] {
     return [...this.#seen.keys()];
   }
+}
+
+/** What hotplug changes. */
+function devicesOf({ vcpuGroups, facts }: Domain): string {
+  const disks = facts?.tuning.disks.map(({ target }) => target) ?? [];
+  const interfaces = facts?.tuning.interfaces.map(({ mac }) => mac) ?? [];
+  return [...vcpuGroups, ...disks, ...interfaces].join();
 }

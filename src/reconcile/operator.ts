@@ -41,6 +41,12 @@ export class Operator implements Commands {
       await this.#reconciler.judge();
       await generations.acknowledge(acknowledge);
     }
+    await this.#known();
+    await this.#reconciler.judge();
+    await lookAhead(
+      this.#parts,
+      this.#parts.inventory.all().map(({ uuid }) => uuid),
+    );
     const result = await this.#withTold(await this.#reconciler.full());
     const { pending } = generations;
     if (pending === null) return this.#report(result, this.#parts.gate.stop());
@@ -100,6 +106,7 @@ export class Operator implements Commands {
   /** Writes, waits for libvirt, and looks again, so that finished records go. */
   async #lookAt(targets: readonly { readonly uuid: string }[]): Promise<CycleResult> {
     const uuids = targets.map(({ uuid }) => uuid);
+    await lookAhead(this.#parts, uuids);
     const result = await this.#withTold(await cycle(this.#parts, uuids));
     await cycle(this.#parts, uuids);
     await this.#settleTold();
@@ -130,12 +137,7 @@ export class Operator implements Commands {
   }
 
   async #settleTold(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, TELL_WAIT_MS);
-    });
-    await Promise.race([this.#parts.teller.idle(), late]);
-    clearTimeout(timer);
+    await inTime(this.#parts.teller.idle(), TELL_WAIT_MS);
   }
 
   #report({ changes, outcomes }: CycleResult, stopped: string | null): ApplyReport {
@@ -151,4 +153,22 @@ export class Operator implements Commands {
     await this.#known();
     return 'all' in target ? this.#parts.inventory.all() : [findDomain(this.#parts.inventory.all(), target.domain)];
   }
+}
+
+/**
+ * Planning shows what has to be asked of others first (QEMU's throttles, the devices under disks): asked once without
+ * acting, so that one look is enough afterwards.
+ */
+export async function lookAhead(parts: Parts, uuids: readonly string[]): Promise<void> {
+  for (const uuid of uuids) planOf(parts, uuid);
+  await inTime(parts.looked(), TELL_WAIT_MS);
+}
+
+async function inTime(work: Promise<void>, waitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, waitMs);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }

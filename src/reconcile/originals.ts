@@ -5,7 +5,7 @@
  * XML while the guest starts (its groups are half built then), the kernel once it runs.
  */
 import type { Control, Original, Setting } from '../controls/control.js';
-import type { Domain, DomainFacts } from '../domains/types.js';
+import type { Domain, DomainFacts, Tuning } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { type Originals, parseOriginalsXml } from './originals-xml.js';
 
@@ -32,7 +32,7 @@ export function originalOf(input: OriginalsInput): Original {
   if (record !== null && record.instance === instanceOf(domain)) {
     if (prior !== undefined) return prior.original;
     // A vCPU that was plugged in gets from libvirt what we told libvirt: its original is its siblings'.
-    const sibling = Object.values(record.settings)[0];
+    const sibling = control.tellsApart === true ? undefined : Object.values(record.settings)[0];
     if (sibling?.written.includes(found.text)) return sibling.original;
     return found;
   }
@@ -55,19 +55,29 @@ export function adoptedRecord(control: Control, domain: Domain): JournalRecord |
 }
 
 function findNow({ control, domain, setting, actual }: OriginalsInput): Original {
-  const cputune = domain.facts?.cputune;
-  if (domain.state === 'starting' && cputune !== undefined && control.fromCputune !== undefined) {
-    return control.fromCputune(setting.key, cputune, domain);
+  const tuning = domain.facts?.tuning;
+  if (domain.state === 'starting' && tuning !== undefined && control.fromXml !== undefined) {
+    return control.fromXml(setting.key, tuning, domain);
   }
   return { text: actual ?? setting.text, from: 'kernel' };
 }
 
 function fromDefinition(control: Control, domain: Domain, key: string): Original | null {
-  if (control.fromCputune === undefined) return null;
-  const definition = domain.facts?.persistentCputune ?? null;
-  const original = control.fromCputune(key, definition ?? { realtimeVcpus: false }, domain);
+  if (control.fromXml === undefined) return null;
+  const definition = domain.facts?.definition ?? null;
+  const original = control.fromXml(key, definition ?? UNTUNED, domain);
   return { text: original.text, from: definition === null ? 'default' : 'definition' };
 }
+
+/** What libvirt does where the XML says nothing. */
+const UNTUNED: Tuning = {
+  cpu: { realtimeVcpus: false },
+  memory: {},
+  blkio: { devices: [] },
+  disks: [],
+  interfaces: [],
+  pins: {},
+};
 
 /** libvirt's XML is parsed once for each reading of it. */
 const travelled = new WeakMap<DomainFacts, Originals>();

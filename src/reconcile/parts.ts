@@ -1,5 +1,6 @@
 /** What a cycle works with, wired in `src/daemon.ts`. */
 import type { Control, HostFacts } from '../controls/control.js';
+import type { DiskReadings } from '../domains/disk-readings.js';
 import type { Inventory } from '../domains/inventory.js';
 import type { Domain } from '../domains/types.js';
 import type { Clock } from '../host/clock.js';
@@ -23,6 +24,7 @@ export interface Parts {
   readonly host: HostFacts;
   readonly controls: readonly Control[];
   readonly inventory: Inventory;
+  readonly disks: DiskReadings;
   readonly generations: Generations;
   readonly journal: Journal;
   readonly handsOff: HandsOffRegister;
@@ -36,6 +38,8 @@ export interface Parts {
   readonly picture: Picture;
   /** `UUID CONTROL` → why libvirt could not be told the last time. */
   readonly tellFailures: Map<string, string>;
+  /** Resolves when what had to be asked about guests (QEMU's throttles, what their disks stand on) is known. */
+  looked(): Promise<void>;
   /** False for a domain outside what the configuration lets this daemon manage. */
   manages(domain: Domain): boolean;
   /** The class of a domain now: null when nothing matches, or it is not managed. */

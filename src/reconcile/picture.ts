@@ -2,10 +2,12 @@
  * The picture of every domain as the last look left it, from which snapshots are made. Built for a domain when it is
  * planned, put together when someone asks.
  */
+import type { Amount, Control, Desired, Setting, Sight } from '../controls/control.js';
 import { guaranteedCores, onlineVcpus } from '../controls/guaranteed-cores.js';
 import type { Domain } from '../domains/types.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type {
+  AmountSnapshot,
   ControlSnapshot,
   ControlStatus,
   CpuCounters,
@@ -25,7 +27,7 @@ export interface PictureSources {
   classOf(domain: Domain): EffectiveClass | null;
   /** What a released guest would be held to; for the display only. */
   asIfManaged(domain: Domain): DomainPlan;
-  read(uuid: string, path: string): string | null;
+  sight(uuid: string): Sight;
   /** Why nothing is written now; null when writing is allowed. */
   stopped(): string | null;
   /** Why libvirt could not be told the last time; null when it was. */
@@ -117,8 +119,7 @@ export class Picture {
       reason,
       desired: desired.kind === 'set' ? desired.display : (asked?.text ?? null),
       actual: states.length === 0 ? null : (control.displayOf?.(texts, domain) ?? null),
-      desiredAmount: desired.kind === 'set' ? desired.amount : null,
-      actualAmount: states.length === 0 ? null : (control.amountOf?.(texts, domain) ?? null),
+      amounts: amountsOf(desired, states.length === 0 ? [] : (control.amountsOf?.(texts, domain) ?? [])),
       settings: states.map((state) => this.#describeSetting(plan, state, domain)),
       asked:
         asked === null
@@ -131,13 +132,8 @@ export class Picture {
     };
   }
 
-  #describeSetting(
-    { control, desired }: ControlPlan,
-    { setting, actual }: SettingState,
-    domain: Domain,
-  ): SettingSnapshot {
+  #describeSetting({ control }: ControlPlan, { setting, actual }: SettingState, domain: Domain): SettingSnapshot {
     const original = this.#sources.record(domain.uuid, control.id)?.settings[setting.key]?.original ?? null;
-    const told = desired.kind === 'set' && desired.tell !== null;
     return {
       key: setting.key,
       path: setting.path,
@@ -145,7 +141,7 @@ export class Picture {
       actual,
       original: original?.text ?? null,
       originalFrom: original?.from ?? null,
-      owner: setting.writer === 'libvirt' ? 'systemd' : told ? 'libvirt' : 'virtslad',
+      owner: ownerOf(setting, control),
     };
   }
 
@@ -167,14 +163,14 @@ export class Picture {
     if (contested)
       return { status: 'contested', reason: 'someone rewrites it again and again; repairs are spaced out' };
     if (differs.length === 0)
-      return this.#heldStatus(
-        control.overriddenBy?.(desired, domain, (path) => this.#sources.read(domain.uuid, path)) ?? null,
-      );
+      return this.#heldStatus(control.overriddenBy?.(desired, domain, this.#sources.sight(domain.uuid)) ?? null);
     if (handsOff !== null) return { status: 'hands-off', reason: handsOff.kind };
+    if (domain.state === 'starting' && control.early !== true)
+      return { status: 'pending', reason: 'set once the guest has started' };
     const failed = own.find((one) => one.outcome === 'failed');
     if (failed !== undefined) return { status: 'failed', reason: failed.message };
     if (differs.some(({ actual }) => actual === null))
-      return { status: 'pending', reason: 'the kernel file cannot be read' };
+      return { status: 'pending', reason: 'what stands there cannot be read yet' };
     return { status: 'pending', reason: this.#sources.stopped() ?? 'a change is under way' };
   }
 
@@ -188,4 +184,24 @@ export class Picture {
 /** Why a running guest cannot be acted on. */
 function obstacleOf({ obstacle, facts, process }: Domain): string | null {
   return obstacle ?? (facts === null && process !== null ? 'libvirt has not described it yet: left as it is' : null);
+}
+
+/** Desired and actual of the same metric and labels side by side. */
+function amountsOf(desired: Desired, actual: readonly Amount[]): AmountSnapshot[] {
+  const wanted = desired.kind === 'set' ? desired.amounts : [];
+  const at = ({ metric, labels }: Amount): string => JSON.stringify([metric, labels]);
+  const keys = new Map([...wanted, ...actual].map((one) => [at(one), one]));
+  return [...keys].map(([key, { metric, labels }]) => ({
+    metric,
+    labels,
+    desired: wanted.find((one) => at(one) === key)?.value,
+    actual: actual.find((one) => at(one) === key)?.value,
+  }));
+}
+
+function ownerOf({ path, writer }: Setting, control: Control): SettingSnapshot['owner'] {
+  // cpu.weight of a scope goes through libvirt, and is systemd's; QEMU's throttle and a tap's queue are libvirt's.
+  if (writer === 'systemd' || (writer === 'libvirt' && path.startsWith('/'))) return 'systemd';
+  if (writer === 'libvirt') return 'libvirt';
+  return control.tellFor === undefined ? 'virtslad' : 'libvirt';
 }

@@ -2,14 +2,13 @@
  * The plan for one domain: what its class asks, against what stands in the kernel. Pure: reading and writing are
  * others' work. The plan of a plan's result is empty.
  */
-import type { Control, Desired, HostFacts, Setting } from '../controls/control.js';
+import type { Control, Desired, HostFacts, Setting, Sight, Tell } from '../controls/control.js';
 import type { Domain } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
-import type { SchedulerParameters } from '../host/libvirt/client.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournalRecord } from './journal-format.js';
 import { adoptedRecord, instanceOf, originalOf } from './originals.js';
-import { planRestore } from './plan-restore.js';
+import { type LeftBehind, leftBehind, planRestore } from './plan-restore.js';
 import type { Why } from './types.js';
 
 export interface DomainInput {
@@ -18,8 +17,7 @@ export interface DomainInput {
   readonly effective: EffectiveClass | null;
   readonly host: HostFacts;
   readonly controls: readonly Control[];
-  /** Canonical text of a kernel file; null when unreadable. */
-  readonly read: (path: string) => string | null;
+  readonly sight: Sight;
   readonly record: (control: string) => JournalRecord | null;
   readonly baselineUnknown: boolean;
   /** False for a guest outside what this daemon may manage: what its metadata says of originals is not ours to act on. */
@@ -54,8 +52,8 @@ export interface ControlPlan {
   readonly record: JournalRecord | null;
   /** The originals stand again (or are not ours to restore): the record goes once the writes are done. */
   readonly forget: boolean;
-  /** libvirt's own view differs from what the kernel has or will have. */
-  readonly tell: SchedulerParameters | null;
+  /** What libvirt or systemd has to set, or to know because its own view differs from what the kernel has or will have. */
+  readonly tell: Tell | null;
 }
 
 export interface DomainPlan {
@@ -71,8 +69,8 @@ export function planDomain(input: DomainInput): DomainPlan {
 }
 
 function planControl(control: Control, input: DomainInput): ControlPlan | null {
-  const { domain, effective, host } = input;
-  const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host);
+  const { domain, effective, host, sight } = input;
+  const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, sight);
   const record =
     input.record(control.id) ?? (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
   if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input);
@@ -81,7 +79,10 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
     return idle(control, unsupported);
   }
   if (desired.kind !== 'set' || domain.cgroup === null) return idle(control, desired);
-  return planSettings(control, desired, record, input);
+  const states = desired.settings.map((setting) => ({ setting, actual: sight.read(setting) }));
+  // What belongs to the whole guest is not touched while libvirt is putting it together.
+  if (domain.state === 'starting' && control.early !== true) return { ...idle(control, desired), states };
+  return planSettings(control, desired, states, record, input);
 }
 
 /** Nothing to do and nothing to undo: what stands, stands. */
@@ -92,44 +93,52 @@ function idle(control: Control, desired: Desired): ControlPlan {
 function planSettings(
   control: Control,
   desired: Desired & { kind: 'set' },
+  states: readonly SettingState[],
   record: JournalRecord | null,
   input: DomainInput,
 ): ControlPlan {
-  const states = desired.settings.map((setting) => ({ setting, actual: input.read(setting.path) }));
   const due = states.filter(({ setting, actual }) => actual !== null && actual !== setting.text);
-  const next = nextRecord(control, record, states, due.length > 0, input);
+  // Places that were ours and are asked for no more: a disk limited in another way, a guarantee no longer hard.
+  const left = record === null ? [] : leftBehind(control, record, desired.settings, input);
   const writes = due.map(({ setting, actual }): PlannedWrite => {
     const ours = record?.settings[setting.key] !== undefined;
     const why = whyWritten(control, record, setting, actual, input);
     return { ...setting, from: actual, why, action: ours ? 'change' : 'add', source: desired.asked.source };
   });
+  const restores = left.flatMap(({ write }) => (write === null ? [] : [write]));
+  const all = [...writes, ...restores];
+  const next = nextRecord(control, record, states, { writing: due.length > 0, drop: left }, input);
   const known = next ?? record;
   return {
     control,
     desired,
     states,
-    writes,
+    writes: all,
     record: next,
     forget: false,
-    tell: known === null ? null : tellDue(control, desired, writes, input.domain),
+    tell: known === null ? null : tellDue(control, states, all, left, input.domain),
   };
 }
 
 /** libvirt has its own idea of the value; while the guest starts it is busy with that start and is not asked. */
 function tellDue(
   control: Control,
-  desired: Desired & { kind: 'set' },
+  states: readonly SettingState[],
   writes: readonly PlannedWrite[],
+  left: readonly LeftBehind[],
   domain: Domain,
-): SchedulerParameters | null {
+): Tell | null {
   const { facts, state } = domain;
-  if (desired.tell === null || facts === null || state === 'starting' || control.fromCputune === undefined) return null;
-  // Here the call is the write: what libvirt believes does not matter, what stands in the kernel does.
-  if (writes.some(({ writer }) => writer === 'libvirt')) return desired.tell;
-  const agrees = desired.settings.every(
-    (setting) => control.fromCputune?.(setting.key, facts.cputune, domain).text === setting.text,
-  );
-  return agrees ? null : desired.tell;
+  if (control.tellFor === undefined || facts === null || state === 'starting') return null;
+  const texts = new Map<string, string>();
+  for (const { setting, actual } of states) {
+    // Here the call is the write: what libvirt believes does not matter, what stands does.
+    const through = writes.some(({ key, writer }) => key === setting.key && writer !== 'direct');
+    const said = control.fromXml?.(setting.key, facts.tuning, domain).text ?? setting.text;
+    if (through || (actual !== null && said !== setting.text)) texts.set(setting.key, setting.text);
+  }
+  for (const { key, told } of left) if (told !== null) texts.set(key, told);
+  return texts.size === 0 ? null : control.tellFor(texts, domain);
 }
 
 /** The record that must be on disk before the writes; null when the one that is there says it all. */
@@ -137,12 +146,13 @@ function nextRecord(
   control: Control,
   record: JournalRecord | null,
   states: readonly SettingState[],
-  writing: boolean,
+  { writing, drop }: { readonly writing: boolean; readonly drop: readonly LeftBehind[] },
   input: DomainInput,
 ): JournalRecord | null {
   const { domain } = input;
   const instance = instanceOf(domain);
   const stored = input.record(control.id);
+  const dropped = drop.filter(({ done }) => done).map(({ key }) => key);
   // Settled now, while it can be: a record taken over from the guest's metadata, of unknown baseline or of another
   // instance; a vCPU that libvirt gave our value when it was plugged in. And while the guest starts, ahead of its groups:
   // the first write must not wait for the disk.
@@ -150,11 +160,12 @@ function nextRecord(
   const due =
     stored === null
       ? record !== null || input.baselineUnknown || domain.state === 'starting'
-      : stored.instance !== instance || missing;
+      : stored.instance !== instance || missing || dropped.length > 0;
   // A repair of a value that is on record needs no disk.
   const recorded = states.every(({ setting }) => stored?.settings[setting.key]?.written.includes(setting.text));
   if (!due && (!writing || recorded)) return null;
   const settings = { ...record?.settings };
+  for (const key of dropped) delete settings[key];
   for (const { setting, actual } of states) {
     if (actual === null && domain.state !== 'starting') continue;
     const original = originalOf({ ...input, control, record, setting, actual });
@@ -162,6 +173,7 @@ function nextRecord(
     const standing = input.unsettled(control.id) ? written : written.filter((text) => text === actual);
     settings[setting.key] = { original, written: [...new Set([...standing, setting.text])] };
   }
+  if (stored === null && Object.keys(settings).length === 0) return null;
   const next: JournalRecord = { uuid: domain.uuid, name: domain.name, control: control.id, instance, settings };
   return stored !== null && JSON.stringify(stored) === JSON.stringify(next) ? null : next;
 }

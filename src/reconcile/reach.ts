@@ -42,7 +42,7 @@ function valuesUnder(parts: Parts, generation: Generation, domain: Domain, nowMs
   const effective = classUnder(generation, domain, nowMs);
   if (effective === null) return '';
   return parts.controls
-    .map((control) => control.desired(effective, domain, parts.host))
+    .map((control) => control.desired(effective, domain, parts.host, parts.inventory.sight(domain.uuid)))
     .map((desired) =>
       desired.kind === 'set' ? desired.settings.map(({ key, text }) => `${key}=${text}`).join() : desired.kind,
     )

@@ -105,31 +105,30 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
   const subject = control.control.id;
   if (control.tell === null && !parts.teller.busy(uuid, subject)) parts.tellFailures.delete(`${uuid} ${subject}`);
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
-  if (control.tell === null || facts?.id == null || blocked || parts.teller.busy(uuid, subject)) return;
+  if (control.tell === null || facts === null || blocked || parts.teller.busy(uuid, subject)) return;
   const nowMs = parts.clock.monotonicMs();
   if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs))) return;
-  parts.attribution.telling(uuid, control.tell);
-  const through = control.writes.filter(({ writer }) => writer === 'libvirt');
+  parts.attribution.telling(uuid, control.tell.calls);
+  const through = control.writes.filter(({ writer }) => writer !== 'direct');
   const done = (outcome: LibvirtOutcome<null>): void => {
     if (isAway(outcome)) return;
     for (const write of through) {
-      const actual = outcome.ok ? parts.inventory.read(uuid, write.path) : null;
+      const actual = parts.inventory.read(uuid, write);
       note(parts, plan, { control: subject, write, ...toldOutcome(outcome, write, actual) });
     }
   };
-  const message = { parameters: control.tell };
-  parts.teller.send({ uuid, id: facts.id, subject, message, ...(through.length > 0 && { done }) });
+  parts.teller.send({ uuid, id: facts.id, subject, message: control.tell, ...(through.length > 0 && { done }) });
 }
 
-/** libvirt's word is not the kernel's: what it took is read back. */
+/** The owner's word is not the kernel's: what it took is read back. Of several, one may be refused and the others stand. */
 function toldOutcome(
   outcome: LibvirtOutcome<null>,
-  { text }: PlannedWrite,
+  { text, writer }: PlannedWrite,
   actual: string | null,
 ): Pick<WriteOutcome, 'outcome' | 'message'> {
-  if (outcome.ok && actual === text) return { outcome: 'applied', message: null };
+  if (actual === text) return { outcome: 'applied', message: null };
   if (outcome.ok)
-    return { outcome: 'failed', message: `libvirt took ${text} and the kernel stands at ${actual ?? 'nothing'}` };
+    return { outcome: 'failed', message: `${writer} took ${text} and ${actual ?? 'nothing'} stands there` };
   return { outcome: outcome.failure === 'vanished' ? 'vanished' : 'failed', message: outcome.message };
 }
 

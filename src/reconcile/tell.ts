@@ -2,21 +2,25 @@
  * Tells libvirt what the kernel has, so that its own view (`virsh schedinfo`, a migration) agrees, and sets through
  * libvirt what systemd owns. One call at a time for each domain, in the background: a stuck guest delays nobody.
  */
-import type { LibvirtClient, LibvirtOutcome, SchedulerParameters } from '../host/libvirt/client.js';
+import type { Tell, UnitProperties } from '../controls/control.js';
+import type { LibvirtClient, LibvirtOutcome } from '../host/libvirt/client.js';
 
 export interface Errand {
   readonly uuid: string;
-  readonly id: number;
+  /** libvirt's id of the instance; null for a guest that libvirt does not run. */
+  readonly id: number | null;
   /** Control id, or `originals` for the metadata element. */
   readonly subject: string;
-  /** Scheduler parameters, or for `originals` the element, null to remove it. */
-  readonly message: { readonly parameters: SchedulerParameters } | { readonly originalsXml: string | null };
-  /** Values that are set through libvirt alone: what became of them. Such an errand is a write and never put off as a repeat. */
+  /** What is to be set, or for `originals` the element, null to remove it. */
+  readonly message: Tell | { readonly originalsXml: string | null };
+  /** Values that are set through their owner alone: what became of them. Such an errand is a write and never put off as a repeat. */
   readonly done?: (outcome: LibvirtOutcome<null>) => void;
 }
 
 export interface TellerOptions {
   readonly libvirt: LibvirtClient;
+  /** Sets properties of a systemd unit. */
+  setUnit(unit: UnitProperties): Promise<LibvirtOutcome<null>>;
   readonly monotonicMs: () => number;
   /** Asked again right before each call: the kill switch and a hold stop what is queued. */
   mayTell(errand: Errand): boolean;
@@ -27,6 +31,7 @@ export interface TellerOptions {
   onIdle(uuid: string): void;
 }
 
+const NOTHING: LibvirtOutcome<null> = { ok: true, value: null };
 const FIRST_RETRY_MS = 5_000;
 const MOST_RETRY_MS = 300_000;
 /** Should libvirt's view never come to say what it was told, it is not told again and again. */
@@ -109,11 +114,14 @@ export class Teller {
     this.#options.onIdle(uuid);
   }
 
-  #call({ uuid, id, message }: Errand): Promise<LibvirtOutcome<null>> {
-    const { libvirt } = this.#options;
-    return 'parameters' in message
-      ? libvirt.setScheduler(uuid, id, message.parameters)
-      : libvirt.setOriginals(uuid, id, message.originalsXml);
+  /** Everything is tried; the outcome is that of the first that failed. */
+  async #call({ uuid, id, message }: Errand): Promise<LibvirtOutcome<null>> {
+    const { libvirt, setUnit } = this.#options;
+    if ('originalsXml' in message) return id === null ? NOTHING : libvirt.setOriginals(uuid, id, message.originalsXml);
+    const outcomes: LibvirtOutcome<null>[] = [];
+    if (message.calls.length > 0 && id !== null) outcomes.push(await libvirt.tune(uuid, id, message.calls));
+    for (const unit of message.units) outcomes.push(await setUnit(unit));
+    return outcomes.find(({ ok }) => !ok) ?? NOTHING;
   }
 
   #note(errand: Errand, outcome: LibvirtOutcome<null>): void {
@@ -150,11 +158,6 @@ function keyOf({ uuid, subject }: Errand): string {
 
 /** The instance is part of it: a restarted guest has to be told anew. */
 function textOf({ id, message }: Errand): string {
-  const text =
-    'parameters' in message
-      ? Object.entries(message.parameters)
-          .map(([name, value]) => `${name}=${value}`)
-          .join()
-      : message.originalsXml;
-  return `${id} ${text}`;
+  const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+  return `${id} ${JSON.stringify(message, plain)}`;
 }

@@ -8,7 +8,7 @@ export type Why =
   | 'start' // the guest has just been started
   | 'schedule' // a schedule window opened or closed
   | 'drift' // our value was changed by someone else
-  | 'hotplug' // a vCPU came or went
+  | 'hotplug' // a vCPU, a disk or an interface came or went
   | 'leave' // the key left the class, the guest changed class or is matched no more
   | 'release'; // an operator asked for the originals
 

@@ -19,8 +19,8 @@ export function feasibilityOf(domains: readonly DomainSnapshot[], cores: number)
     if (pid === null) continue;
     const weight = controls.find(({ id }) => id === 'cpu.weight');
     // A change that is under way or planned counts as made: the question is whether the promises fit the host.
-    const planned = weight?.status === 'pending' ? weight.desiredAmount : null;
-    weightSum += planned ?? weight?.actualAmount ?? NORMAL_WEIGHT;
+    const planned = weight?.status === 'pending' ? weight.amounts[0]?.desired : null;
+    weightSum += planned ?? weight?.amounts[0]?.actual ?? NORMAL_WEIGHT;
     // What was released is promised nothing until it is resumed.
     if (handsOff?.kind !== 'released') guaranteed += guaranteedCores ?? 0;
   }

@@ -27,6 +27,16 @@ export interface SettingSnapshot {
   readonly owner: 'libvirt' | 'systemd' | 'virtslad';
 }
 
+/** One figure of a control, in its unit: null = no limit, undefined = not asked for, or not known. */
+export interface AmountSnapshot {
+  /** `cpu_limit_cores` */
+  readonly metric: string;
+  /** Beside the domain's own: `{ disk: 'vda' }`. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly desired?: number | null | undefined;
+  readonly actual?: number | null | undefined;
+}
+
 export interface ControlSnapshot {
   readonly id: string;
   readonly status: ControlStatus;
@@ -34,9 +44,7 @@ export interface ControlSnapshot {
   readonly reason: string | null;
   readonly desired: string | null;
   readonly actual: string | null;
-  /** In the control's unit; null = no limit or unknown. */
-  readonly desiredAmount: number | null;
-  readonly actualAmount: number | null;
+  readonly amounts: readonly AmountSnapshot[];
   readonly settings: readonly SettingSnapshot[];
   /** What the operator wrote, where, and through which schedule. */
   readonly asked: {

@@ -18,5 +18,18 @@ export function rawWords(
 /** The words depend on the guest's cgroup version alone, which is the whole host's. */
 function standIn({ uuid, domain, path }: PlannedChange, version: 1 | 2): Domain {
   const cgroup = { version, domainDir: path, weightDir: path, systemdOwned: false, ancestors: [], inode: 0n };
-  return { uuid, name: domain, state: 'running', facts: null, process: null, cgroup, vcpuGroups: [], obstacle: null };
+  return {
+    uuid,
+    name: domain,
+    source: 'libvirt',
+    state: 'running',
+    facts: null,
+    process: null,
+    cgroup,
+    groups: {},
+    vcpuGroups: [],
+    vcpuThreads: new Map(),
+    hostDevices: new Map(),
+    obstacle: null,
+  };
 }

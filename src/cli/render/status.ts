@@ -170,7 +170,8 @@ export function sorted(domains: readonly DomainSnapshot[]): DomainSnapshot[] {
 export function limitOf(domain: DomainSnapshot): string {
   const limit = domain.controls.find((control) => control.id === 'cpu.limit');
   if (limit === undefined || domain.pid === null) return '–';
-  if (limit.actualAmount !== null) return cores(limit.actualAmount);
+  const actual = limit.amounts[0]?.actual;
+  if (typeof actual === 'number') return cores(actual);
   return limit.actual === null || limit.settings.some((setting) => setting.actual === null) ? '?' : 'none';
 }
 
@@ -181,7 +182,7 @@ function usedIn(snapshot: Snapshot, uuid: string): string {
 
 /** Used against the limit in force, or against all vCPUs where there is none. */
 function barOf(domain: DomainSnapshot, style: Style): Cell {
-  const ceiling = domain.controls.find((control) => control.id === 'cpu.limit')?.actualAmount ?? domain.vcpus;
+  const ceiling = domain.controls.find((control) => control.id === 'cpu.limit')?.amounts[0]?.actual ?? domain.vcpus;
   if (domain.cpu === null || ceiling <= 0) return { text: '' };
   const full = Math.min(BAR_CELLS, Math.round((domain.cpu.usedCores / ceiling) * BAR_CELLS));
   return { text: '█'.repeat(full) + '░'.repeat(BAR_CELLS - full), paint: style.cyan };

@@ -1,0 +1,124 @@
+/**
+ * What QEMU says of each guest's disks: the throttle in force and the counters. Only its monitor knows, so it is asked
+ * through libvirt, seldom: when a guest's throttle is first looked at, after every change of it, and in rounds, a few
+ * guests a cycle, each guest once a minute. The last answer stands until then, with its age.
+ */
+import { formatDiskThrottle } from '../disk-throttle-text.js';
+import type { DiskReading, LibvirtClient } from '../host/libvirt/client.js';
+import type { Domain } from './types.js';
+
+/** Every guest's disks are asked about this often. */
+export const ROUND_MS = 60_000;
+/** A guest about which libvirt could not answer is not asked again at once. */
+const RETRY_MS = 5_000;
+
+interface Known {
+  /** libvirt's id of the instance that was asked. */
+  readonly id: number;
+  readonly atMs: number;
+  readonly disks: ReadonlyMap<string, DiskReading>;
+}
+
+export interface DiskReadingsOptions {
+  readonly libvirt: Pick<LibvirtClient, 'disks'>;
+  readonly monotonicMs: () => number;
+  /** Something was learnt that a control may act on. */
+  onLearnt(uuid: string): void;
+}
+
+export class DiskReadings {
+  readonly #options: DiskReadingsOptions;
+  readonly #known = new Map<string, Known>();
+  readonly #asking = new Map<string, Promise<void>>();
+  readonly #askedAtMs = new Map<string, number>();
+  #round: Promise<void> | null = null;
+
+  constructor(options: DiskReadingsOptions) {
+    this.#options = options;
+  }
+
+  /** The last answer about a disk of this running instance; null when there is none yet. */
+  of(domain: Domain, target: string): DiskReading | null {
+    const known = this.#known.get(domain.uuid);
+    return known === undefined || known.id !== domain.facts?.id ? null : (known.disks.get(target) ?? null);
+  }
+
+  /** All disks, and when they were asked about (monotonic ms); null when there is no answer yet. */
+  all(domain: Domain): { readonly atMs: number; readonly disks: readonly DiskReading[] } | null {
+    const known = this.#known.get(domain.uuid);
+    return known === undefined || known.id !== domain.facts?.id
+      ? null
+      : { atMs: known.atMs, disks: [...known.disks.values()] };
+  }
+
+  /** Canonical text of the throttle; null when it is not known (yet: then it is asked for). */
+  throttle(domain: Domain, target: string): string | null {
+    const reading = this.of(domain, target);
+    if (reading === null) this.#wanted(domain);
+    return reading?.throttle == null ? null : formatDiskThrottle(reading.throttle);
+  }
+
+  /** Asks now. Resolves when the answer is there, or will not come. */
+  async refresh(domain: Domain): Promise<void> {
+    const { uuid, facts } = domain;
+    // One that is under way may be older than what made us ask.
+    await this.#asking.get(uuid);
+    if (facts?.id == null) return;
+    const asking = this.#asking.get(uuid) ?? this.#ask(uuid, facts.id).finally(() => this.#asking.delete(uuid));
+    this.#asking.set(uuid, asking);
+    await asking;
+  }
+
+  /** Part of a cycle: those whose turn it is, one after the other, in the background. */
+  nextRound(domains: readonly Domain[], cycleMs: number): void {
+    if (this.#round !== null) return;
+    const running = domains.filter(({ facts, state }) => facts?.id != null && state !== 'starting' && hasDisks(facts));
+    const share = Math.ceil((running.length * cycleMs) / ROUND_MS);
+    const due = running
+      .map((domain) => ({ domain, atMs: this.#askedAtMs.get(domain.uuid) ?? Number.NEGATIVE_INFINITY }))
+      .filter(({ atMs }) => this.#options.monotonicMs() - atMs >= ROUND_MS - cycleMs)
+      .sort((a, b) => a.atMs - b.atMs)
+      .slice(0, share);
+    if (due.length === 0) return;
+    this.#round = (async () => {
+      for (const { domain } of due) await this.refresh(domain);
+    })().finally(() => {
+      this.#round = null;
+    });
+  }
+
+  /** Resolves when nothing is being asked. */
+  async idle(): Promise<void> {
+    while (this.#asking.size > 0) await Promise.all(this.#asking.values());
+  }
+
+  forget(uuid: string): void {
+    this.#known.delete(uuid);
+    this.#askedAtMs.delete(uuid);
+  }
+
+  #wanted(domain: Domain): void {
+    const askedAtMs = this.#askedAtMs.get(domain.uuid) ?? Number.NEGATIVE_INFINITY;
+    if (this.#asking.has(domain.uuid) || this.#options.monotonicMs() - askedAtMs < RETRY_MS) return;
+    void this.refresh(domain);
+  }
+
+  async #ask(uuid: string, id: number): Promise<void> {
+    this.#askedAtMs.set(uuid, this.#options.monotonicMs());
+    const answer = await this.#options.libvirt.disks(uuid, id);
+    // What was known of another instance says nothing; of this one it may still be true.
+    if (!answer.ok) return;
+    const before = this.#known.get(uuid);
+    const disks = new Map(answer.value.map((disk) => [disk.target, disk]));
+    this.#known.set(uuid, { id, atMs: this.#options.monotonicMs(), disks });
+    if (before?.id !== id || throttlesOf(before.disks) !== throttlesOf(disks)) this.#options.onLearnt(uuid);
+  }
+}
+
+function hasDisks({ tuning }: NonNullable<Domain['facts']>): boolean {
+  return tuning.disks.length > 0;
+}
+
+function throttlesOf(disks: ReadonlyMap<string, DiskReading>): string {
+  return JSON.stringify([...disks.values()].map(({ target, throttle }) => [target, throttle]));
+}
