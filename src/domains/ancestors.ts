@@ -1,21 +1,44 @@
 /** The groups above guests (`machine`, `machine.slice`, custom partitions), open once for all guests that live in them. */
 import { basename, dirname } from 'node:path';
-import { readCpuFile } from '../host/cgroup/cpu-files.js';
+import type { GroupFile } from '../host/cgroup/codec.js';
+import { offersValue, readValue } from '../host/cgroup/files.js';
 import { Group } from '../host/cgroup/group.js';
+import { type CgroupFiles, KERNEL_FILES } from '../host/cgroup/kernel-files.js';
 import type { DomainHandles } from './handles.js';
+import type { Address } from './types.js';
 
 export class AncestorGroups {
   readonly #groups = new Map<string, Group>();
+  readonly #system: CgroupFiles;
 
-  /** Canonical text of a CPU file of a group above the guest; null when unreadable. */
-  read(path: string, { cgroup }: DomainHandles): string | null {
+  constructor(system: CgroupFiles = KERNEL_FILES) {
+    this.#system = system;
+  }
+
+  /** Where a value of a group above the guest is; null when that group is gone or is not above it. */
+  at({ path, device }: Address, handles: DomainHandles): GroupFile | null {
     const directory = dirname(path);
-    const text = this.#readIn(directory, basename(path), cgroup.version);
-    if (text !== null) return text;
+    const version = handles.versionAbove(directory);
+    const group = version === null ? null : this.#open(directory);
+    return version === null || group === null ? null : { group, version, file: basename(path), device };
+  }
+
+  /** Canonical text of a value of a group above the guest; null when unreadable. */
+  read(address: Address, handles: DomainHandles): string | null {
+    const at = this.at(address, handles);
+    const text = at === null ? null : readValue(at);
+    if (text !== null || at === null || at.group.exists()) return text;
     // Removed and made again since the last guest left it.
-    this.#groups.get(directory)?.close();
-    this.#groups.delete(directory);
-    return this.#readIn(directory, basename(path), cgroup.version);
+    at.group.close();
+    this.#groups.delete(at.group.path);
+    const again = this.at(address, handles);
+    return again === null ? null : readValue(again);
+  }
+
+  /** False only when the group is there and the kernel offers no such value in it. */
+  exists(address: Address, handles: DomainHandles): boolean {
+    const at = this.at(address, handles);
+    return at === null || offersValue(at);
   }
 
   close(): void {
@@ -23,12 +46,11 @@ export class AncestorGroups {
     this.#groups.clear();
   }
 
-  #readIn(directory: string, file: string, version: 1 | 2): string | null {
+  #open(directory: string): Group | null {
     try {
-      const group = this.#groups.get(directory) ?? Group.open(directory);
-      if (group === null) return null;
-      this.#groups.set(directory, group);
-      return readCpuFile(group, file, version);
+      const group = this.#groups.get(directory) ?? Group.open(directory, this.#system);
+      if (group !== null) this.#groups.set(directory, group);
+      return group;
     } catch {
       return null;
     }

@@ -1,48 +1,89 @@
 /**
- * The open directories of one running domain. Opened once for an instance of the guest and closed with it: whatever is
- * read or written goes to this instance's groups or nowhere.
+ * The open directories of one running guest, in the trees of all controllers. Opened once for an instance of the guest
+ * and closed with it: whatever is read or written goes to this instance's groups or nowhere.
  */
 import { basename, dirname, join } from 'node:path';
-import { readCpuFile } from '../host/cgroup/cpu-files.js';
+import type { GroupFile } from '../host/cgroup/codec.js';
+import { offersValue, readValue } from '../host/cgroup/files.js';
 import { Group } from '../host/cgroup/group.js';
-import type { CpuCgroup } from './types.js';
+import { type CgroupFiles, KERNEL_FILES } from '../host/cgroup/kernel-files.js';
+import { isThreadGroup } from '../host/cgroup/layout.js';
+import type { Address, ControllerGroup, Domain } from './types.js';
+
+/** What {@link DomainHandles} opens: a located guest, say. */
+export interface GuestGroups {
+  readonly cgroup: ControllerGroup;
+  readonly groups: Domain['groups'];
+}
+
+interface OpenGroup {
+  readonly group: Group;
+  readonly version: 1 | 2;
+}
 
 export class DomainHandles {
-  readonly cgroup: CpuCgroup;
-  readonly #groups = new Map<string, Group>();
+  /** Its CPU groups. */
+  readonly cgroup: ControllerGroup;
+  readonly groups: Domain['groups'];
+  readonly #system: CgroupFiles;
+  /** By path; on v2 the controllers share them. */
+  readonly #open = new Map<string, OpenGroup>();
+  /** Paths of values that were seen to be offered. */
+  readonly #offered = new Set<string>();
 
-  private constructor(cgroup: CpuCgroup) {
+  private constructor({ cgroup, groups }: GuestGroups, system: CgroupFiles) {
     this.cgroup = cgroup;
+    this.groups = groups;
+    this.#system = system;
   }
 
-  /** Null when the domain's directory is gone or is another one by now. @throws when it cannot be opened for another reason */
-  static open(cgroup: CpuCgroup): DomainHandles | null {
-    const handles = new DomainHandles(cgroup);
-    const domain = Group.open(cgroup.domainDir);
-    if (domain !== null) handles.#groups.set(cgroup.domainDir, domain);
-    if (domain?.inode === cgroup.inode) return handles;
-    handles.close();
+  /** Null when the guest's CPU group is gone or is another one by now. @throws when it cannot be opened for another reason */
+  static open(guest: GuestGroups, system: CgroupFiles = KERNEL_FILES): DomainHandles | null {
+    const handles = new DomainHandles(guest, system);
+    const { domainDir, inode, version } = guest.cgroup;
+    const group = Group.open(domainDir, system);
+    if (group?.inode === inode) {
+      handles.#open.set(domainDir, { group, version });
+      return handles;
+    }
+    group?.close();
     return null;
   }
 
-  /** The group at a path at or below the domain's (or its scope); null when it is gone. */
+  /** The group at a path: one of the guest's own, or a thread group right below; null when it is gone or is another's. */
   group(path: string): Group | null {
-    const open = this.#groups.get(path);
-    if (open !== undefined) return open;
-    if (!this.#belongs(path)) return null;
-    const group = openIfPossible(path);
-    if (group !== null) this.#groups.set(path, group);
-    return group;
+    return this.#opened(path)?.group ?? null;
   }
 
-  /** Canonical text of a CPU file given its full path; null when unreadable. */
-  read(path: string): string | null {
-    const directory = dirname(path);
-    const text = this.#readIn(directory, basename(path));
+  /** Where a cgroup value is, to be read or written; null when its group is gone or not the guest's. */
+  at({ path, device }: Address): GroupFile | null {
+    const opened = this.#opened(dirname(path));
+    return opened === null ? null : { ...opened, file: basename(path), device };
+  }
+
+  /** Canonical text of a value; null when unreadable. */
+  read(address: Address): string | null {
+    const at = this.at(address);
+    const text = at === null ? null : readValue(at);
+    if (text !== null || at === null || at.group.exists()) return text;
     // A vCPU that was unplugged and plugged again has a new directory under the old name.
-    if (text !== null || directory === this.cgroup.domainDir) return text;
-    this.forget(directory);
-    return this.#readIn(directory, basename(path));
+    this.forget(at.group.path);
+    const again = this.at(address);
+    return again === null ? null : readValue(again);
+  }
+
+  /**
+   * Of an address: false only when its group is there and the kernel offers no such value in it. Without one: false once
+   * the guest's CPU group was removed.
+   */
+  exists(address?: Address): boolean {
+    if (address === undefined) return this.group(this.cgroup.domainDir)?.exists() ?? false;
+    if (this.#offered.has(address.path)) return true;
+    const at = this.at(address);
+    if (at === null) return true;
+    const offered = offersValue(at);
+    if (offered) this.#offered.add(address.path);
+    return offered;
   }
 
   /** Numbers of the vCPU groups that exist, ascending. */
@@ -59,35 +100,70 @@ export class DomainHandles {
     return join(this.cgroup.domainDir, `vcpu${vcpu}`);
   }
 
-  exists(): boolean {
-    return this.group(this.cgroup.domainDir)?.exists() ?? false;
+  /** Where the vCPU's `cpuset.cpus` is; null when the guest has no cpuset group of its own. */
+  cpusetDirectory(vcpu: number): string | null {
+    const { cpuset } = this.groups;
+    return cpuset === undefined ? null : join(cpuset.domainDir, `vcpu${vcpu}`);
   }
 
+  /** The version of a tree in which this group is above the guest's; null when it is not above it. */
+  versionAbove(directory: string): 1 | 2 | null {
+    return this.#trees().find(({ ancestors }) => ancestors.includes(directory))?.version ?? null;
+  }
+
+  /** Closed; opened anew when it is next asked for. The CPU group stays: it is this instance's and no other can be. */
   forget(path: string): void {
-    this.#groups.get(path)?.close();
-    this.#groups.delete(path);
+    if (path === this.cgroup.domainDir) return;
+    this.#open.get(path)?.group.close();
+    this.#open.delete(path);
   }
 
   close(): void {
-    for (const path of [...this.#groups.keys()]) this.forget(path);
+    for (const { group } of this.#open.values()) group.close();
+    this.#open.clear();
   }
 
-  #readIn(directory: string, file: string): string | null {
-    const group = this.group(directory);
-    return group === null ? null : readCpuFile(group, file, this.cgroup.version);
+  #opened(path: string): OpenGroup | null {
+    const open = this.#open.get(path);
+    if (open !== undefined) return open;
+    // What cannot be opened now (too many open files) is unreadable for this look; the next one tries again.
+    try {
+      const opened = this.#openNow(path);
+      if (opened !== null) this.#open.set(path, opened);
+      return opened;
+    } catch {
+      return null;
+    }
   }
 
-  #belongs(path: string): boolean {
-    const { domainDir, weightDir } = this.cgroup;
-    return path === domainDir || path === weightDir || dirname(path) === domainDir;
-  }
-}
-
-/** What cannot be opened now (too many open files) is unreadable for this look; the next one tries again. */
-function openIfPossible(path: string): Group | null {
-  try {
-    return Group.open(path);
-  } catch {
+  #openNow(path: string): OpenGroup | null {
+    for (const tree of this.#trees()) {
+      const { version, domainDir, weightDir } = tree;
+      if (path === domainDir) return this.#openDomainDir(tree);
+      if (dirname(path) === domainDir && isThreadGroup(basename(path))) {
+        const group = this.#opened(domainDir)?.group.openChild(basename(path)) ?? null;
+        return group === null ? null : { group, version };
+      }
+      if (path !== weightDir) continue;
+      const group = Group.open(path, this.#system);
+      // As long as the guest's group stands, the one above it of that name is the right one.
+      if (group !== null && this.#opened(domainDir)?.group.exists() === true) return { group, version };
+      group?.close();
+      return null;
+    }
     return null;
+  }
+
+  #openDomainDir({ domainDir, inode, version }: ControllerGroup): OpenGroup | null {
+    // Closed handles open nothing again.
+    if (domainDir === this.cgroup.domainDir) return null;
+    const group = Group.open(domainDir, this.#system);
+    if (group?.inode === inode) return { group, version };
+    group?.close();
+    return null;
+  }
+
+  #trees(): readonly ControllerGroup[] {
+    return [this.cgroup, ...Object.values(this.groups)];
   }
 }

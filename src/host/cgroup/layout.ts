@@ -1,44 +1,83 @@
 /**
- * Which cgroup version governs CPU on this host, and where a QEMU process's groups are. Works from /proc/PID/cgroup
- * and from the fixed names that libvirt gives its levels (`emulator`, `libvirt`); a guest's name is never parsed.
- * Source: libvirt docs/cgroups.rst, src/util/vircgroup.c.
+ * Which cgroup version governs each controller on this host, and where a QEMU process's groups are. Works from
+ * /proc/PID/cgroup and from the fixed names that libvirt gives its levels (`emulator`, `libvirt`); a guest's name is
+ * never parsed. Source: libvirt docs/cgroups.rst, src/util/vircgroup.c.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { Controller } from '../../domains/types.js';
+import { Group } from './group.js';
+import { type CgroupFiles, KERNEL_FILES } from './kernel-files.js';
 
-export interface CpuHierarchy {
+/** The tree in which one controller's groups are. */
+export interface Hierarchy {
   readonly version: 1 | 2;
   /** Mount point: `/sys/fs/cgroup`, `/sys/fs/cgroup/cpu`, `/sys/fs/cgroup/unified`. */
   readonly root: string;
 }
 
-/** Null when no CPU controller is mounted below `cgroupRoot`. */
-export function findCpuHierarchy(cgroupRoot: string): CpuHierarchy | null {
+/** A controller that is missing is not mounted. On v2 all have the same tree; on hybrid hosts each has its own. */
+export type Hierarchies = Readonly<Partial<Record<Controller, Hierarchy>>>;
+
+export type CpuHierarchy = Hierarchy;
+
+const NAMES_V1: Readonly<Record<Controller, string>> = { cpu: 'cpu', memory: 'memory', io: 'blkio', cpuset: 'cpuset' };
+export const CONTROLLERS = Object.keys(NAMES_V1) as readonly Controller[];
+
+export function findHierarchies(cgroupRoot: string, system: CgroupFiles = KERNEL_FILES): Hierarchies {
+  const found: Partial<Record<Controller, Hierarchy>> = {};
   for (const root of [cgroupRoot, join(cgroupRoot, 'unified')]) {
-    if (hasCpuController(root)) return { version: 2, root };
+    const group = openGroup(root, system);
+    for (const controller of controllersIn(group)) found[controller] ??= { version: 2, root };
+    group?.close();
   }
-  for (const name of ['cpu', 'cpu,cpuacct', 'cpuacct,cpu']) {
-    const root = join(cgroupRoot, name);
-    if (existsSync(join(root, 'cgroup.procs'))) return { version: 1, root };
+  const mounts = openGroup(cgroupRoot, system);
+  // Not the symbolic links (`cpu` → `cpu,cpuacct`): a group is never opened through one.
+  const names = mounts?.children() ?? [];
+  mounts?.close();
+  for (const controller of CONTROLLERS) {
+    const name = NAMES_V1[controller];
+    for (const mount of names.includes(name) ? [name] : names.filter((one) => one.split(',').includes(name))) {
+      const root = join(cgroupRoot, mount);
+      if (found[controller] === undefined && isMounted(root, system)) found[controller] = { version: 1, root };
+    }
   }
-  return null;
+  return found;
 }
 
-function hasCpuController(root: string): boolean {
+/** Null when no CPU controller is mounted below `cgroupRoot`. */
+export function findCpuHierarchy(cgroupRoot: string): Hierarchy | null {
+  return findHierarchies(cgroupRoot).cpu ?? null;
+}
+
+/** Those of our controllers that v2 offers in a group. */
+export function controllersIn(group: Group | null): readonly Controller[] {
+  const offered = group?.readOnce('cgroup.controllers')?.split(' ') ?? [];
+  return CONTROLLERS.filter((controller) => offered.includes(controller));
+}
+
+function isMounted(root: string, system: CgroupFiles): boolean {
+  const group = openGroup(root, system);
+  const mounted = group?.readOnce('cgroup.procs') ?? null;
+  group?.close();
+  return mounted !== null;
+}
+
+function openGroup(path: string, system: CgroupFiles): Group | null {
   try {
-    return readFileSync(join(root, 'cgroup.controllers'), 'utf8').trim().split(' ').includes('cpu');
+    return Group.open(path, system);
   } catch {
-    return false;
+    return null;
   }
 }
 
-/** Path of a process's group in the CPU hierarchy, from the text of /proc/PID/cgroup; null if it has none there. */
-export function cpuGroupPath(procCgroupText: string, version: 1 | 2): string | null {
+/** Path of a process's group in a controller's tree, from the text of /proc/PID/cgroup; null if it has none there. */
+export function groupPath(procCgroupText: string, controller: Controller, version: 1 | 2): string | null {
   for (const line of procCgroupText.split('\n')) {
     const match = /^(\d+):([^:]*):(\/.*)$/.exec(line);
     if (match === null) continue;
     const [, id, controllers = '', path = ''] = match;
-    const wanted = version === 2 ? id === '0' && controllers === '' : controllers.split(',').includes('cpu');
+    const wanted =
+      version === 2 ? id === '0' && controllers === '' : controllers.split(',').includes(NAMES_V1[controller]);
     if (wanted) return isCleanPath(path) ? path : null;
   }
   return null;
@@ -63,11 +102,17 @@ export interface DomainGroups {
   readonly ancestors: readonly string[];
 }
 
+/** Levels that libvirt makes in a domain's group for its threads. */
+export function isThreadGroup(name: string): boolean {
+  return name === 'emulator' || /^(?:vcpu|iothread)\d+$/.test(name);
+}
+
 /**
  * The domain's groups from the path of its main thread's group: `…/emulator` once libvirt has sorted the threads, the
- * domain's own group while QEMU is being started. Null for the root group, where nothing is the guest's own.
+ * domain's own group while QEMU is being started and, on v1, for memory and blkio always. Null for the root group, where
+ * nothing is the guest's own.
  */
-export function domainGroups(hierarchy: CpuHierarchy, groupPath: string): DomainGroups | null {
+export function domainGroups(hierarchy: Hierarchy, groupPath: string): DomainGroups | null {
   if (groupPath === '/') return null;
   const at = join(hierarchy.root, groupPath);
   const domainDir = basename(at) === 'emulator' ? dirname(at) : at;
@@ -78,5 +123,5 @@ export function domainGroups(hierarchy: CpuHierarchy, groupPath: string): Domain
   const weightDir = nested ? parent : domainDir;
   const ancestors: string[] = [];
   for (let up = dirname(weightDir); up.length > hierarchy.root.length; up = dirname(up)) ancestors.push(up);
-  return { domainDir, weightDir, systemdOwned: weightDir.endsWith('.scope'), ancestors };
+  return { domainDir, weightDir, systemdOwned: /\.(?:scope|service|slice)$/.test(weightDir), ancestors };
 }
