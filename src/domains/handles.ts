@@ -58,7 +58,9 @@ export class DomainHandles {
   /** Where a cgroup value is, to be read or written; null when its group is gone or not the guest's. */
   at({ path, device }: Address): GroupFile | null {
     const opened = this.#opened(dirname(path));
-    return opened === null ? null : { ...opened, file: basename(path), device };
+    if (opened === null) return null;
+    // Not by a spread, which alone costs more than the read.
+    return { group: opened.group, version: opened.version, file: basename(path), device };
   }
 
   /** Canonical text of a value; null when unreadable. */
