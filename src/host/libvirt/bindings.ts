@@ -30,6 +30,7 @@ const SIGNATURES = {
   virConnectDomainEventDeregisterAny: ['int', ['void *', 'int']],
   virConnectListAllDomains: ['int', ['void *', 'void *', 'uint']],
   virConnectGetAllDomainStats: ['int', ['void *', 'uint', 'void *', 'uint']],
+  virDomainListGetStats: ['int', ['void *', 'uint', 'void *', 'uint']],
   virDomainStatsRecordListFree: ['void', ['void *']],
 
   virDomainLookupByUUIDString: ['void *', ['void *', 'str']],
@@ -42,6 +43,13 @@ const SIGNATURES = {
   virDomainIsPersistent: ['int', ['void *']],
   virDomainGetXMLDesc: ['owned string', ['void *', 'uint']],
   virDomainSetSchedulerParametersFlags: ['int', ['void *', 'void *', 'int', 'uint']],
+  virDomainSetMemoryParameters: ['int', ['void *', 'void *', 'int', 'uint']],
+  virDomainSetBlkioParameters: ['int', ['void *', 'void *', 'int', 'uint']],
+  virDomainSetBlockIoTune: ['int', ['void *', 'str', 'void *', 'int', 'uint']],
+  virDomainGetBlockIoTune: ['int', ['void *', 'str', 'void *', 'void *', 'uint']],
+  virDomainSetInterfaceParameters: ['int', ['void *', 'str', 'void *', 'int', 'uint']],
+  virDomainPinVcpuFlags: ['int', ['void *', 'uint', 'void *', 'int', 'uint']],
+  virTypedParamsClear: ['void', ['void *', 'int']],
   virDomainSetMetadata: ['int', ['void *', 'int', 'str', 'str', 'str', 'uint']],
 } as const satisfies Record<string, readonly [NativeType, readonly NativeType[]]>;
 
@@ -74,13 +82,14 @@ export const VIR_DOMAIN_AFFECT_LIVE = 1;
 export const VIR_DOMAIN_XML_INACTIVE = 2;
 export const VIR_DOMAIN_METADATA_ELEMENT = 2;
 export const VIR_DOMAIN_STATS_STATE = 1;
+export const VIR_DOMAIN_STATS_BLOCK = 1 << 5;
 export const VIR_CONNECT_LIST_DOMAINS_PERSISTENT = 1 << 2;
 export const VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT = 1 << 29;
 /** virDomainGetID of a domain that does not run: (unsigned int)-1. */
 export const VIR_DOMAIN_NO_ID = 0xffff_ffff;
 
 /** virErrorNumber */
-export const VIR_ERR = { invalidConn: 6, noDomain: 42, operationInvalid: 55 } as const;
+export const VIR_ERR = { invalidConn: 6, noDomain: 42 } as const;
 
 /** virDomainEventID */
 export const VIR_DOMAIN_EVENT_ID = {

@@ -55,8 +55,8 @@ export class CallPool {
   readonly #abandoned = new Set<Slot>();
   /** Keys of calls that have overrun and not come back. */
   readonly #quarantined = new Set<string>();
-  /** Writes first: a start of many guests must not make a limit wait behind readings. */
-  readonly #queues: readonly [writes: PendingCall[], reads: PendingCall[]] = [[], []];
+  /** Writes first: neither a start of many guests nor a round over all disks makes a limit wait behind readings. */
+  readonly #queues: readonly [writes: PendingCall[], reads: PendingCall[], rounds: PendingCall[]] = [[], [], []];
 
   constructor(options: CallPoolOptions) {
     this.#options = options;
@@ -76,7 +76,7 @@ export class CallPool {
       return Promise.resolve(failure('quarantined', 'an earlier call about this domain has not come back yet'));
     }
     return new Promise((resolve) => {
-      this.#queues[isRead(call) ? 1 : 0].push({ key, call, resolve });
+      this.#queues[queueOf(call)].push({ key, call, resolve });
       this.#dispatch();
     });
   }
@@ -123,8 +123,11 @@ export class CallPool {
 
   /** The oldest call whose key is not in another thread's hands. */
   #nextCall(): PendingCall | null {
-    const busy = new Set([...this.#slots].flatMap((slot) => (slot.pending === null ? [] : [slot.pending.key])));
-    for (const queue of this.#queues) {
+    const underWay = [...this.#slots].flatMap((slot) => (slot.pending === null ? [] : [{ ...slot.pending, slot }]));
+    const busy = new Set(underWay.map(({ key }) => key));
+    // Those of a round wait for QEMU: one at a time, so that guests that hang do not hold all threads at once.
+    const roundUnderWay = underWay.some(({ call, slot }) => call.op === 'disks' && !slot.overran);
+    for (const queue of roundUnderWay ? this.#queues.slice(0, 2) : this.#queues) {
       const index = queue.findIndex((pending) => !busy.has(pending.key));
       if (index >= 0) return queue.splice(index, 1)[0] ?? null;
     }
@@ -206,8 +209,9 @@ export class CallPool {
   }
 }
 
-function isRead(call: Call): boolean {
-  return call.op === 'list' || call.op === 'facts';
+function queueOf(call: Call): 0 | 1 | 2 {
+  if (call.op === 'disks') return 2;
+  return call.op === 'list' || call.op === 'facts' ? 1 : 0;
 }
 
 function failure(kind: LibvirtFailure, message: string): Extract<Outcome, { ok: false }> {

@@ -5,10 +5,13 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { bindLibvirt, type LibvirtLibrary } from './bindings.js';
-import { type Connection, listDomains, readFacts, setOriginals, setScheduler } from './calls.js';
+import { listDomains, readFacts, setOriginals } from './calls.js';
 import type { LibvirtOutcome } from './client.js';
 import { closeConnection, openConnection } from './connection.js';
+import { readDisks } from './disk-readings.js';
+import type { Connection } from './domain-call.js';
 import type { Call, CallReply, CallRequest, CallValue, CallWorkerData } from './protocol.js';
+import { tune } from './tune.js';
 
 const { uri, keepaliveSeconds } = workerData as CallWorkerData;
 let libvirt: LibvirtLibrary | null = null;
@@ -50,8 +53,10 @@ function make(open: Connection, call: Call): LibvirtOutcome<CallValue> {
       return listDomains(open);
     case 'facts':
       return readFacts(open, call.uuid);
-    case 'setScheduler':
-      return setScheduler(open, call.uuid, call.id, call.parameters);
+    case 'disks':
+      return readDisks(open, call.uuid, call.id);
+    case 'tune':
+      return tune(open, call.uuid, call.id, call.calls);
     case 'setOriginals':
       return setOriginals(open, call.uuid, call.id, call.xml);
   }

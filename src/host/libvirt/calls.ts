@@ -3,20 +3,23 @@
  * outcome. Synchronous, for a worker thread: libvirt's last error belongs to the thread, so only there is it exact.
  */
 import type { DomainFacts, DomainState } from '../../domains/types.js';
-import { freeMemory, type Pointer, readBytes, readPointers } from '../ffi.js';
+import { freeMemory, readPointers } from '../ffi.js';
 import * as c from './bindings.js';
-import type { LibvirtOutcome, ListedDomain, SchedulerParameters } from './client.js';
-import { ORIGINALS, parseDomainXml } from './domain-xml.js';
+import type { LibvirtOutcome, ListedDomain } from './client.js';
+import {
+  type Connection,
+  done,
+  type Failed,
+  failed,
+  idOf,
+  pointerOf,
+  readStatsRecords,
+  uuidOf,
+  withDomain,
+  withInstance,
+} from './domain-call.js';
+import { ORIGINALS, parseDomainXml, parseTuning } from './domain-xml.js';
 import type { FactsReading } from './protocol.js';
-import { decodeTypedParameters, encodeTypedParameters } from './typed-parameters.js';
-
-/** An open connection on this thread. */
-export interface Connection {
-  readonly libvirt: c.LibvirtLibrary;
-  readonly handle: Pointer;
-}
-
-type Failed = Extract<LibvirtOutcome<never>, { ok: false }>;
 
 /**
  * Two calls to libvirtd however many domains there are. Neither takes a job on a domain nor asks a monitor: the state
@@ -32,14 +35,7 @@ export function listDomains(connection: Connection): LibvirtOutcome<readonly Lis
   try {
     const persistent = persistentUuids(connection);
     if (!(persistent instanceof Set)) return persistent;
-    const value = readPointers(records, count).map((record): ListedDomain => {
-      const bytes = readBytes(record, c.STATS_RECORD.size);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const domain = view.getBigUint64(c.STATS_RECORD.domainOffset, true);
-      const parameters = decodeTypedParameters(
-        view.getBigUint64(c.STATS_RECORD.paramsOffset, true) || null,
-        view.getInt32(c.STATS_RECORD.countOffset, true),
-      );
+    const value = readStatsRecords(records, count).map(({ domain, parameters }): ListedDomain => {
       const uuid = uuidOf(libvirt, domain);
       const id = idOf(libvirt, domain);
       return {
@@ -74,36 +70,13 @@ export function readFacts(connection: Connection, uuid: string): LibvirtOutcome<
         ...live,
         state: domainState(state[0] ?? 0, state[1] ?? 0, live.id),
         persistent: persistent > 0,
-        persistentCputune: persistent ? parseDomainXml(inactiveText).cputune : null,
+        definition: persistent ? parseTuning(inactiveText) : null,
       };
       return { ok: true, value: { facts, metadataProblem } };
     } catch (error) {
       return { ok: false, failure: 'refused', message: error instanceof Error ? error.message : String(error) };
     }
   });
-}
-
-export function setScheduler(
-  connection: Connection,
-  uuid: string,
-  id: number,
-  parameters: SchedulerParameters,
-): LibvirtOutcome<null> {
-  const { libvirt } = connection;
-  const list = [
-    { name: 'cpu_shares', type: 'ullong' as const, value: parameters.cpu_shares },
-    { name: 'vcpu_period', type: 'ullong' as const, value: parameters.vcpu_period },
-    { name: 'vcpu_quota', type: 'llong' as const, value: parameters.vcpu_quota },
-  ].flatMap(({ value, ...rest }) => (value === undefined ? [] : [{ ...rest, value }]));
-  if (list.length === 0) return { ok: true, value: null };
-  return withInstance(connection, uuid, id, (domain) =>
-    libvirt.virDomainSetSchedulerParametersFlags(
-      domain,
-      encodeTypedParameters(list),
-      list.length,
-      c.VIR_DOMAIN_AFFECT_LIVE,
-    ),
-  );
 }
 
 /** libvirt puts our prefix and namespace on the root element of `xml`; null removes what is there. */
@@ -114,69 +87,19 @@ export function setOriginals(
   xml: string | null,
 ): LibvirtOutcome<null> {
   return withInstance(connection, uuid, id, (domain) =>
-    connection.libvirt.virDomainSetMetadata(
-      domain,
-      c.VIR_DOMAIN_METADATA_ELEMENT,
-      xml,
-      // A key makes sense only with an element; libvirt refuses it otherwise.
-      xml === null ? null : ORIGINALS.prefix,
-      ORIGINALS.namespace,
-      c.VIR_DOMAIN_AFFECT_LIVE,
+    done(
+      connection,
+      connection.libvirt.virDomainSetMetadata(
+        domain,
+        c.VIR_DOMAIN_METADATA_ELEMENT,
+        xml,
+        // A key makes sense only with an element; libvirt refuses it otherwise.
+        xml === null ? null : ORIGINALS.prefix,
+        ORIGINALS.namespace,
+        c.VIR_DOMAIN_AFFECT_LIVE,
+      ),
     ),
   );
-}
-
-export function uuidOf(libvirt: c.LibvirtLibrary, domain: Pointer): string {
-  const buffer = new Uint8Array(new ArrayBuffer(c.UUID_STRING_BYTES));
-  libvirt.virDomainGetUUIDString(domain, buffer);
-  return Buffer.from(buffer.subarray(0, c.UUID_STRING_BYTES - 1)).toString('latin1');
-}
-
-/** What a call that has just failed on this thread says, as one of our failures. */
-export function failed(connection: Connection): Failed {
-  const code = connection.libvirt.virGetLastErrorCode();
-  const message = connection.libvirt.virGetLastErrorMessage() ?? 'unknown error';
-  // The message of a broken connection varies; that it is broken does not.
-  const alive = connection.libvirt.virConnectIsAlive(connection.handle) === 1;
-  if (!alive || code === c.VIR_ERR.invalidConn) return { ok: false, failure: 'disconnected', message };
-  return { ok: false, failure: code === c.VIR_ERR.noDomain ? 'vanished' : 'refused', message };
-}
-
-function withDomain<T>(
-  connection: Connection,
-  uuid: string,
-  use: (domain: Pointer) => LibvirtOutcome<T>,
-): LibvirtOutcome<T> {
-  const domain = connection.libvirt.virDomainLookupByUUIDString(connection.handle, uuid);
-  if (domain === null) return failed(connection);
-  try {
-    return use(domain);
-  } finally {
-    connection.libvirt.virDomainFree(domain);
-  }
-}
-
-/** `call` on the running instance `id`, and on no later one of the same domain. */
-function withInstance(
-  connection: Connection,
-  uuid: string,
-  id: number,
-  call: (domain: Pointer) => number,
-): LibvirtOutcome<null> {
-  const { libvirt } = connection;
-  return withDomain(connection, uuid, (domain) => {
-    const now = idOf(libvirt, domain);
-    if (now !== id) {
-      const message = now === null ? 'the domain does not run' : `the domain runs as ${now}, not as ${id}`;
-      return { ok: false, failure: 'vanished', message };
-    }
-    if (call(domain) >= 0) return { ok: true, value: null };
-    const code = libvirt.virGetLastErrorCode();
-    const failure = failed(connection);
-    // Said of a domain that has stopped, and of a host without the cgroup controller: ask which.
-    const stopped = code === c.VIR_ERR.operationInvalid && libvirt.virDomainIsActive(domain) !== 1;
-    return failure.failure === 'refused' && stopped ? { ...failure, failure: 'vanished' } : failure;
-  });
 }
 
 function persistentUuids(connection: Connection): Set<string> | Failed {
@@ -193,15 +116,6 @@ function persistentUuids(connection: Connection): Set<string> | Failed {
     libvirt.virDomainFree(domain);
   }
   return uuids;
-}
-
-function idOf(libvirt: c.LibvirtLibrary, domain: Pointer): number | null {
-  const id = libvirt.virDomainGetID(domain);
-  return id === c.VIR_DOMAIN_NO_ID ? null : id;
-}
-
-function pointerOf(out: BigUint64Array): Pointer {
-  return out[0] || null;
 }
 
 /** virDomainState, with VIR_DOMAIN_PAUSED_STARTING_UP told apart. */

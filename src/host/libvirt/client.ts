@@ -2,7 +2,7 @@
  * What the rest of the daemon knows of libvirt: an interface of promises with deadlines, outcomes as data.
  * `connect.ts` implements it on worker threads.
  */
-import type { DomainFacts, DomainState } from '../../domains/types.js';
+import type { Bandwidth, DiskThrottle, DomainFacts, DomainState } from '../../domains/types.js';
 
 export type LibvirtFailure =
   | 'vanished' // the domain, or this running instance of it, is gone
@@ -28,6 +28,68 @@ export interface SchedulerParameters {
   readonly cpu_shares?: bigint;
   readonly vcpu_period?: bigint;
   readonly vcpu_quota?: bigint;
+}
+
+/** Typed parameters of virDomainSetMemoryParameters, KiB; {@link MEMORY_UNLIMITED_KIB} for none. */
+export interface MemoryParameters {
+  readonly hard_limit?: bigint;
+  readonly soft_limit?: bigint;
+  readonly swap_hard_limit?: bigint;
+}
+
+/** VIR_DOMAIN_MEMORY_PARAM_UNLIMITED */
+export const MEMORY_UNLIMITED_KIB = 9_007_199_254_740_991n;
+
+/** Typed parameters of virDomainSetBlkioParameters; device lists are `/dev/sda,100,/dev/sdb,200`, 0 for none. */
+export interface BlkioParameters {
+  readonly weight?: number;
+  readonly device_weight?: string;
+  readonly device_read_bytes_sec?: string;
+  readonly device_write_bytes_sec?: string;
+  readonly device_read_iops_sec?: string;
+  readonly device_write_iops_sec?: string;
+}
+
+/** One set call of libvirt on a running domain, by the API that it goes through. Live only. */
+export type TuneCall =
+  /** virDomainSetSchedulerParametersFlags */
+  | { readonly call: 'scheduler'; readonly parameters: SchedulerParameters }
+  /** virDomainSetMemoryParameters */
+  | { readonly call: 'memory'; readonly parameters: MemoryParameters }
+  /** virDomainSetBlkioParameters */
+  | { readonly call: 'blkio'; readonly parameters: BlkioParameters }
+  /** virDomainSetBlockIoTune with every field: what is not given is set to 0. `disk`: its target. */
+  | { readonly call: 'throttle'; readonly disk: string; readonly throttle: DiskThrottle }
+  /** virDomainSetInterfaceParameters; null takes the limit off, undefined leaves it. `device`: its tap. */
+  | {
+      readonly call: 'bandwidth';
+      readonly device: string;
+      readonly inbound?: Bandwidth | null;
+      readonly outbound?: Bandwidth | null;
+    }
+  /** virDomainPinVcpuFlags */
+  | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] };
+
+/** Counters of one virtual disk since QEMU started. Times are the sum over requests. */
+export interface DiskCounters {
+  readonly readRequests: bigint;
+  readonly readBytes: bigint;
+  readonly readNs: bigint;
+  readonly writeRequests: bigint;
+  readonly writeBytes: bigint;
+  readonly writeNs: bigint;
+  readonly flushRequests: bigint;
+  readonly flushNs: bigint;
+}
+
+/** What QEMU itself says of one disk. */
+export interface DiskReading {
+  readonly target: string;
+  /** Null when QEMU has no throttle for it, or libvirt cannot say. */
+  readonly throttle: DiskThrottle | null;
+  /** Why not, in libvirt's words; null when there is one. */
+  readonly throttleProblem: string | null;
+  readonly counters: DiskCounters | null;
 }
 
 /**
@@ -88,10 +150,13 @@ export interface LibvirtClient {
   /** The domain's XML, parsed in the worker. */
   facts(uuid: string): Promise<LibvirtOutcome<DomainFacts>>;
   /**
-   * Live only (VIR_DOMAIN_AFFECT_LIVE). Refused as `vanished` when the running instance is not `id` any more. One that
+   * Live only (VIR_DOMAIN_AFFECT_LIVE). All calls are made, one after the other, whatever becomes of the first; the
+   * outcome is that of the first that failed. Refused as `vanished` when the running instance is not `id` any more. One that
    * ended as `timeout` may still take effect later, before `recovered`: read again then.
    */
-  setScheduler(uuid: string, id: number, parameters: SchedulerParameters): Promise<LibvirtOutcome<null>>;
+  tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>>;
+  /** Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this. */
+  disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>>;
   /** Sets, or with null removes, our element in the live metadata. */
   setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>>;
 }

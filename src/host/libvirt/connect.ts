@@ -8,12 +8,13 @@ import type { Log } from '../../log.js';
 import { CallPool } from './call-pool.js';
 import { startCallThread } from './call-thread.js';
 import type {
+  DiskReading,
   LibvirtClient,
   LibvirtEvent,
   LibvirtOutcome,
   LibvirtStatus,
   ListedDomain,
-  SchedulerParameters,
+  TuneCall,
 } from './client.js';
 import { reviveFacts } from './domain-xml.js';
 import { type EventThread, startEventThread } from './event-thread.js';
@@ -165,8 +166,12 @@ class WorkerLibvirtClient implements LibvirtClient {
     return { ok: true, value: reviveFacts(facts) };
   }
 
-  setScheduler(uuid: string, id: number, parameters: SchedulerParameters): Promise<LibvirtOutcome<null>> {
-    return this.#call({ op: 'setScheduler', uuid, id, parameters });
+  async tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> {
+    return calls.length === 0 ? { ok: true, value: null } : this.#call({ op: 'tune', uuid, id, calls });
+  }
+
+  disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
+    return this.#call({ op: 'disks', uuid, id });
   }
 
   setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
@@ -258,7 +263,8 @@ function withoutLibvirt(): LibvirtClient {
     onEvent: () => {},
     list: disconnected,
     facts: disconnected,
-    setScheduler: disconnected,
+    tune: disconnected,
+    disks: disconnected,
     setOriginals: disconnected,
   };
 }

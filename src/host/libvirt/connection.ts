@@ -3,7 +3,7 @@
  * there is none.
  */
 import type { LibvirtLibrary } from './bindings.js';
-import type { Connection } from './calls.js';
+import type { Connection } from './domain-call.js';
 
 /** Unanswered keepalive messages after which a daemon is taken for dead. */
 const KEEPALIVE_COUNT = 3;

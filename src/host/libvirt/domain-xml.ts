@@ -1,12 +1,13 @@
 /**
  * Domain XML to facts: takes the text that virDomainGetXMLDesc gave, gives what the rest of the daemon wants of it.
- * Pure. The text is libvirt's, but names, title, description and metadata in it may be a tenant's, so sizes are capped,
- * no entity is expanded beyond XML's own, and no name from it ever becomes a key of an ordinary object.
+ * Pure. The text is libvirt's, but names, title, description and metadata in it may be a tenant's, so sizes are capped.
  * Format: https://libvirt.org/formatdomain.html
  */
-import { XMLParser } from 'fast-xml-parser';
-import type { CpuTune, DomainFacts } from '../../domains/types.js';
+import type { DomainFacts, Hardware, Tuning } from '../../domains/types.js';
 import type { XmlElement } from '../../policy/types.js';
+import { readHardware } from './domain-hardware.js';
+import { readTuning } from './domain-tuning.js';
+import { attribute, child, childText, elements, integer, parseXml, text, type XmlNode } from './xml-tree.js';
 
 /** Our element in `<metadata>`: how originals travel with a guest. */
 export const ORIGINALS = {
@@ -29,7 +30,8 @@ export interface DomainXml {
   readonly description: string;
   readonly vcpusOnline: number;
   readonly vcpusMax: number;
-  readonly cputune: CpuTune;
+  readonly hardware: Hardware;
+  readonly tuning: Tuning;
   /** Children of `<metadata>`, ours left out. Empty when `metadataProblem` is set. */
   readonly metadata: readonly XmlElement[];
   /** Why metadata was left out (too large, too deep, not well-formed); null when it was not. */
@@ -47,78 +49,42 @@ function reviveElement(element: XmlElement): XmlElement {
   return { ...element, attributes, children: element.children.map(reviveElement) };
 }
 
-/** An element as parsed: children in order, text pieces among them as strings. */
-interface Node {
-  readonly name: string;
-  readonly attributes: ReadonlyMap<string, string>;
-  readonly children: readonly (Node | string)[];
-}
-
-/** Put before every name on its way through the parser, which refuses names such as `constructor`. */
-const MARK = '~';
-const TEXT = '#text';
-
-/** XML's five entities and character references; what a document type declares is never expanded. */
-const ENTITY_DECODER = {
-  decode: (value: string) => value.replace(/&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([\da-fA-F]{1,6}));/g, decodeEntity),
-  setExternalEntities: () => {},
-  addInputEntities: () => {},
-  reset: () => {},
-  setXmlVersion: () => {},
-};
-
-const NAMED_ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-function decodeEntity(whole: string, name?: string, decimal?: string, hex?: string): string {
-  if (name !== undefined) return NAMED_ENTITIES[name] ?? whole;
-  const code = decimal === undefined ? Number.parseInt(hex ?? '', 16) : Number(decimal);
-  return code <= 0x10_ffff ? String.fromCodePoint(code) : whole;
-}
-
-const PARSER_OPTIONS = {
-  preserveOrder: true,
-  ignoreAttributes: false,
-  attributeNamePrefix: '',
-  parseTagValue: false,
-  parseAttributeValue: false,
-  trimValues: false,
-  textNodeName: TEXT,
-  entityDecoder: ENTITY_DECODER,
-  ignoreDeclaration: true,
-  ignorePiTags: true,
-  transformTagName: marked,
-  transformAttributeName: marked,
-};
-
-/** The parser asks twice for an empty element. */
-function marked(name: string): string {
-  return name.startsWith(MARK) ? name : MARK + name;
-}
-
 /**
  * @throws Error with a message for people when the text is too large, not well-formed or not a domain.
  */
 export function parseDomainXml(xml: string): DomainXml {
-  if (xml.length > XML_LENGTH_MAX) throw new Error(`domain XML of ${xml.length} characters is over ${XML_LENGTH_MAX}`);
-  // `<metadata>` is kept as text and parsed apart, so that nothing in it can spoil the rest.
-  const parser = new XMLParser({ ...PARSER_OPTIONS, stopNodes: [`${MARK}domain.${MARK}metadata`] });
-  const domain = nodes(parser.parse(xml)).find((node) => node.name === 'domain');
-  if (domain === undefined) throw new Error('domain XML has no <domain> element');
-  const uuid = childText(domain, 'uuid').trim();
+  const domain = parseDomain(xml);
   const vcpu = child(domain, 'vcpu');
   const vcpusMax = vcpu === undefined ? 1 : (integer(text(vcpu)) ?? 1);
-  const id = domain.attributes.get('id');
   return {
-    id: id === undefined ? null : (integer(id) ?? null),
-    uuid,
+    id: integer(attribute(domain, 'id')) ?? null,
+    uuid: childText(domain, 'uuid').trim(),
     name: childText(domain, 'name'),
     title: childText(domain, 'title'),
     description: childText(domain, 'description'),
     vcpusMax,
-    vcpusOnline: integer(vcpu?.attributes.get('current') ?? '') ?? vcpusMax,
-    cputune: cpuTune(child(domain, 'cputune')),
+    vcpusOnline: integer(attribute(vcpu, 'current')) ?? vcpusMax,
+    hardware: readHardware(domain),
+    tuning: readTuning(domain),
     ...parseMetadata(childText(domain, 'metadata')),
   };
+}
+
+/**
+ * The tuning alone, of a persistent definition.
+ * @throws Error as parseDomainXml
+ */
+export function parseTuning(xml: string): Tuning {
+  return readTuning(parseDomain(xml));
+}
+
+/** @throws Error as parseDomainXml */
+export function parseDomain(xml: string): XmlNode {
+  if (xml.length > XML_LENGTH_MAX) throw new Error(`domain XML of ${xml.length} characters is over ${XML_LENGTH_MAX}`);
+  // `<metadata>` is kept as text and parsed apart, so that nothing in it can spoil the rest.
+  const domain = parseXml(xml, { rawPath: ['domain', 'metadata'] }).find((node) => node.name === 'domain');
+  if (domain === undefined) throw new Error('domain XML has no <domain> element');
+  return domain;
 }
 
 function parseMetadata(raw: string): Pick<DomainXml, 'metadata' | 'metadataProblem' | 'originalsXml'> {
@@ -126,47 +92,22 @@ function parseMetadata(raw: string): Pick<DomainXml, 'metadata' | 'metadataProbl
   if (raw.length > METADATA_LENGTH_MAX) {
     return without(`metadata of ${raw.length} characters is over ${METADATA_LENGTH_MAX}`);
   }
-  let children: readonly Node[];
+  let found: readonly XmlNode[];
   try {
-    const parser = new XMLParser({ ...PARSER_OPTIONS, maxNestedTags: METADATA_DEPTH_MAX });
-    const wrapper = nodes(parser.parse(`<metadata>${raw}</metadata>`))[0];
-    children = wrapper === undefined ? [] : elements(wrapper);
+    found = elements(parseXml(`<metadata>${raw}</metadata>`, { depthMax: METADATA_DEPTH_MAX })[0]);
   } catch (error) {
     return without(`metadata cannot be read: ${error instanceof Error ? error.message : error}`);
   }
-  const ours = children.find(isOriginals);
+  const ours = found.find(isOriginals);
   return {
-    metadata: children.filter((node) => node !== ours).map(toXmlElement),
+    metadata: found.filter((node) => node !== ours).map(toXmlElement),
     metadataProblem: null,
     originalsXml: ours === undefined ? null : serialize(ours, splitName(ours.name)[0]),
   };
 }
 
-function cpuTune(cputune: Node | undefined): CpuTune {
-  const value = (name: string) => {
-    const element = cputune && child(cputune, name);
-    return element === undefined ? undefined : integer(text(element));
-  };
-  const shares = value('shares');
-  const period = value('period');
-  const quota = value('quota');
-  const globalPeriod = value('global_period');
-  const globalQuota = value('global_quota');
-  const realtime = (cputune === undefined ? [] : elements(cputune)).some(
-    (node) => node.name === 'vcpusched' && /^(fifo|rr)$/.test(node.attributes.get('scheduler') ?? ''),
-  );
-  return {
-    ...(shares !== undefined && { shares }),
-    ...(period !== undefined && { vcpuPeriodUsec: period }),
-    ...(quota !== undefined && { vcpuQuotaUsec: quota }),
-    ...(globalPeriod !== undefined && { globalPeriodUsec: globalPeriod }),
-    ...(globalQuota !== undefined && { globalQuotaUsec: globalQuota }),
-    realtimeVcpus: realtime,
-  };
-}
-
 /** Our element: local name and namespace, whatever the prefix. */
-function isOriginals(node: Node): boolean {
+function isOriginals(node: XmlNode): boolean {
   const [prefix, local] = splitName(node.name);
   const declaration = prefix === '' ? 'xmlns' : `xmlns:${prefix}`;
   return local === ORIGINALS.element && node.attributes.get(declaration) === ORIGINALS.namespace;
@@ -176,7 +117,7 @@ function isOriginals(node: Node): boolean {
  * Our element as text, as setOriginals was given it: libvirt put our prefix on every element, its declaration on the
  * outermost, and white space for indentation between them; all are taken off again.
  */
-function serialize(node: Node, ownPrefix: string): string {
+function serialize(node: XmlNode, ownPrefix: string): string {
   const [prefix, local] = splitName(node.name);
   const name = prefix === ownPrefix ? local : node.name;
   const attributes = [...node.attributes]
@@ -197,57 +138,13 @@ function escapeXml(value: string): string {
   return value.replace(/[&<>"\t\n\r]/g, (char) => entities[char] ?? `&#${char.charCodeAt(0)};`);
 }
 
-function toXmlElement(node: Node): XmlElement {
+function toXmlElement(node: XmlNode): XmlElement {
   const attributes: Record<string, string> = Object.create(null);
   for (const [key, value] of node.attributes) attributes[key] = value;
   return { name: node.name, attributes, text: text(node).trim(), children: elements(node).map(toXmlElement) };
 }
 
-/** Text directly in the element, not in its children. */
-function text(node: Node): string {
-  return node.children.filter((part) => typeof part === 'string').join('');
-}
-
-function childText(node: Node, name: string): string {
-  const found = child(node, name);
-  return found === undefined ? '' : text(found);
-}
-
-function child(node: Node, name: string): Node | undefined {
-  return elements(node).find((element) => element.name === name);
-}
-
-function elements(node: Node): Node[] {
-  return node.children.filter((part): part is Node => typeof part !== 'string');
-}
-
 function splitName(name: string): [prefix: string, local: string] {
   const colon = name.indexOf(':');
   return colon < 0 ? ['', name] : [name.slice(0, colon), name.slice(colon + 1)];
-}
-
-/** Whole numbers only; libvirt writes no others where we read them. */
-function integer(value: string): number | undefined {
-  return /^\s*-?\d+\s*$/.test(value) ? Number(value) : undefined;
-}
-
-/** The parser's own shape: `[{ '~name': [children], ':@': { '~attribute': value } }, { '#text': '…' }]`. */
-type Parsed = Readonly<Record<string, unknown>>;
-
-function nodes(parsed: unknown): Node[] {
-  return parts(parsed).filter((part): part is Node => typeof part !== 'string');
-}
-
-function parts(parsed: unknown): (Node | string)[] {
-  return (parsed as readonly Parsed[]).map((entry) => {
-    const key = Object.keys(entry).find((name) => name !== ':@') ?? TEXT;
-    if (key === TEXT) return String(entry[TEXT] ?? '');
-    const attributes = new Map(
-      Object.entries((entry[':@'] ?? {}) as Record<string, unknown>).map(([name, value]) => [
-        name.slice(MARK.length),
-        String(value),
-      ]),
-    );
-    return { name: key.slice(MARK.length), attributes, children: parts(entry[key]) };
-  });
 }

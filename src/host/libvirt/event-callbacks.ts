@@ -4,8 +4,8 @@
  */
 import { type NativeType, type Pointer, registerCallback } from '../ffi.js';
 import * as c from './bindings.js';
-import { type Connection, uuidOf } from './calls.js';
 import type { LibvirtEvent, LifecycleEvent } from './client.js';
+import { type Connection, uuidOf } from './domain-call.js';
 import { decodeTypedParameters } from './typed-parameters.js';
 
 export interface EventCallbacks {

@@ -9,8 +9,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type Pointer, registerCallback } from '../ffi.js';
 import { type Backoff, createBackoff } from './backoff.js';
 import * as c from './bindings.js';
-import type { Connection } from './calls.js';
 import { closeConnection, openConnection } from './connection.js';
+import type { Connection } from './domain-call.js';
 import { type EventCallbacks, eventCallbacks } from './event-callbacks.js';
 import { type EventMessage, type EventWorkerData, FLAG } from './protocol.js';
 

@@ -2,18 +2,14 @@
  * What passes between the main thread and the libvirt threads. Plain data for the structured clone (bigint included).
  */
 import type { DomainFacts } from '../../domains/types.js';
-import type { LibvirtEvent, LibvirtOutcome, ListedDomain, SchedulerParameters } from './client.js';
+import type { DiskReading, LibvirtEvent, LibvirtOutcome, ListedDomain, TuneCall } from './client.js';
 
 /** One call, to be made synchronously on a call worker. */
 export type Call =
   | { readonly op: 'list' }
   | { readonly op: 'facts'; readonly uuid: string }
-  | {
-      readonly op: 'setScheduler';
-      readonly uuid: string;
-      readonly id: number;
-      readonly parameters: SchedulerParameters;
-    }
+  | { readonly op: 'disks'; readonly uuid: string; readonly id: number }
+  | { readonly op: 'tune'; readonly uuid: string; readonly id: number; readonly calls: readonly TuneCall[] }
   | { readonly op: 'setOriginals'; readonly uuid: string; readonly id: number; readonly xml: string | null };
 
 /** A reading of a guest, and what of it had to be left out. */
@@ -23,7 +19,7 @@ export interface FactsReading {
   readonly metadataProblem: string | null;
 }
 
-export type CallValue = readonly ListedDomain[] | FactsReading | null;
+export type CallValue = readonly ListedDomain[] | FactsReading | readonly DiskReading[] | null;
 
 export type CallRequest = { readonly call: Call } | { readonly stop: true };
 

@@ -2,7 +2,7 @@
  * libvirt's typed parameters: takes an array of virTypedParameter in C memory, gives a record of name → value, and the
  * other way round. Layout as on 64-bit little-endian Linux, the only kind that koffi ships a binary for and KVM runs on.
  */
-import { type Pointer, readBytes, readString } from '../ffi.js';
+import { freeMemory, type Pointer, readBytes, readString, requireLibrary } from '../ffi.js';
 import { TYPED, TYPED_PARAMETER } from './bindings.js';
 
 export type TypedValue = number | bigint | boolean | string;
@@ -11,10 +11,10 @@ export type TypedValues = ReadonlyMap<string, TypedValue>;
 
 const { size, fieldLength, typeOffset, valueOffset } = TYPED_PARAMETER;
 
-/** Copies `count` parameters out of C memory. Unknown types are left out. */
-export function decodeTypedParameters(pointer: Pointer, count: number): TypedValues {
+/** Copies `count` parameters, out of C memory or of a block that C has filled. Unknown types are left out. */
+export function decodeTypedParameters(source: Pointer | Uint8Array, count: number): TypedValues {
   const values = new Map<string, TypedValue>();
-  const bytes = readBytes(pointer, count * size);
+  const bytes = source instanceof Uint8Array ? source.subarray(0, count * size) : readBytes(source, count * size);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < bytes.byteLength; at += size) {
     const value = decodeValue(view, at + valueOffset, view.getInt32(at + typeOffset, true));
@@ -23,22 +23,70 @@ export function decodeTypedParameters(pointer: Pointer, count: number): TypedVal
   return values;
 }
 
-/** A block of parameters to pass to a set call. */
-export function encodeTypedParameters(
-  parameters: readonly { readonly name: string; readonly type: 'llong' | 'ullong'; readonly value: bigint }[],
-): Uint8Array {
-  const bytes = new Uint8Array(parameters.length * size);
-  const view = new DataView(bytes.buffer);
-  parameters.forEach(({ name, type, value }, index) => {
-    const at = index * size;
-    const field = Buffer.from(name, 'latin1');
-    if (field.length >= fieldLength) throw new RangeError(`parameter name ${name} is too long`);
-    bytes.set(field, at);
-    view.setInt32(at + typeOffset, TYPED[type], true);
-    if (type === 'llong') view.setBigInt64(at + valueOffset, value, true);
-    else view.setBigUint64(at + valueOffset, value, true);
-  });
-  return bytes;
+/** A parameter to set. libvirt refuses one whose type is not what it expects for that name. */
+export type TypedParameter =
+  | { readonly name: string; readonly type: 'uint'; readonly value: number }
+  | { readonly name: string; readonly type: 'llong' | 'ullong'; readonly value: bigint }
+  | { readonly name: string; readonly type: 'boolean'; readonly value: boolean }
+  | { readonly name: string; readonly type: 'string'; readonly value: string };
+
+/**
+ * Gives `call` a block of parameters to pass on to C. Texts are in memory of C's own, which is there for as long as
+ * `call` lasts.
+ */
+export function withTypedParameters<T>(
+  parameters: readonly TypedParameter[],
+  call: (block: Uint8Array, count: number) => T,
+): T {
+  const block = new Uint8Array(parameters.length * size);
+  const view = new DataView(block.buffer);
+  const strings: Pointer[] = [];
+  try {
+    parameters.forEach((parameter, index) => {
+      const at = index * size;
+      const field = Buffer.from(parameter.name, 'latin1');
+      if (field.length >= fieldLength) throw new RangeError(`parameter name ${parameter.name} is too long`);
+      block.set(field, at);
+      view.setInt32(at + typeOffset, TYPED[parameter.type], true);
+      encodeValue(view, at + valueOffset, parameter, strings);
+    });
+    return call(block, parameters.length);
+  } finally {
+    for (const string of strings) freeMemory(string);
+  }
+}
+
+function encodeValue(view: DataView, at: number, { type, value }: TypedParameter, strings: Pointer[]): void {
+  switch (type) {
+    case 'uint':
+      // A number that does not fit would be cut to one that does.
+      if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) throw new RangeError(`${value} is no uint`);
+      view.setUint32(at, value, true);
+      break;
+    case 'llong':
+      view.setBigInt64(at, value, true);
+      break;
+    case 'ullong':
+      view.setBigUint64(at, value, true);
+      break;
+    case 'boolean':
+      view.setUint8(at, value ? 1 : 0);
+      break;
+    case 'string': {
+      const pointer = copyString(value);
+      strings.push(pointer);
+      view.setBigUint64(at, pointer ?? 0n, true);
+    }
+  }
+}
+
+let strdup: ((text: string) => Pointer) | undefined;
+
+/** strdup(3). */
+function copyString(text: string): Pointer {
+  if (text.includes('\0')) throw new RangeError('a text with a NUL in it cannot be passed to C');
+  strdup ??= requireLibrary('libc.so.6').bind('strdup', 'void *', ['str']) as (text: string) => Pointer;
+  return strdup(text);
 }
 
 function decodeValue(view: DataView, at: number, type: number): TypedValue | undefined {

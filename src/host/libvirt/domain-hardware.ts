@@ -1,0 +1,45 @@
+/**
+ * The guest's hardware as far as it decides about memory and vCPUs: takes a parsed `<domain>`, gives Hardware. Pure.
+ * Format: https://libvirt.org/formatdomain.html
+ */
+import type { Hardware } from '../../domains/types.js';
+import { memoryBytes } from './memory-size.js';
+import { attribute, child, childInteger, children, type XmlNode } from './xml-tree.js';
+
+export function readHardware(domain: XmlNode): Hardware {
+  const devices = child(domain, 'devices');
+  const backing = child(domain, 'memoryBacking');
+  const memory = memoryBytes(child(domain, 'memory')) ?? 0;
+  return {
+    arch: attribute(child(child(domain, 'os'), 'type'), 'arch') ?? '',
+    memoryBytes: memory,
+    currentMemoryBytes: memoryBytes(child(domain, 'currentMemory')) ?? memory,
+    locked: child(backing, 'locked') !== undefined,
+    hugepages: child(backing, 'hugepages') !== undefined,
+    vfio: holdsHostDevice(devices),
+    ioThreads: ioThreads(domain),
+    videos: children(devices, 'video').filter((video) => attribute(child(video, 'model'), 'type') !== 'none').length,
+    tpm: children(devices, 'tpm').some((tpm) => attribute(child(tpm, 'backend'), 'type') === 'emulator'),
+    encrypted: child(domain, 'launchSecurity') !== undefined,
+    unmerged: child(backing, 'nosharepages') !== undefined,
+    cpuset: attribute(child(domain, 'vcpu'), 'cpuset') ?? null,
+  };
+}
+
+/**
+ * Devices whose DMA pins all guest memory: PCI functions and mediated devices, also as `<interface>`, NVMe disks (whose
+ * driver in QEMU is VFIO's), and vDPA. USB and SCSI devices handed through pin nothing.
+ */
+function holdsHostDevice(devices: XmlNode | undefined): boolean {
+  return (
+    children(devices, 'hostdev').some((device) => ['pci', 'mdev'].includes(attribute(device, 'type') ?? '')) ||
+    children(devices, 'interface').some((device) => ['hostdev', 'vdpa'].includes(attribute(device, 'type') ?? '')) ||
+    children(devices, 'disk').some((device) => ['nvme', 'vhostvdpa'].includes(attribute(device, 'type') ?? ''))
+  );
+}
+
+/** `<iothreads>` gives the number; `<iothreadids>` may name more. */
+function ioThreads(domain: XmlNode): number {
+  const named = children(child(domain, 'iothreadids'), 'iothread').length;
+  return Math.max(childInteger(domain, 'iothreads') ?? 0, named, 0);
+}
