@@ -37,18 +37,29 @@ interface OneDisk {
   readonly atMs: number;
   readonly counts: Rising<DiskTotals>;
   readonly rates: DiskRates | null;
+  readonly throttle: string;
+  /** It was the same throttle at both ends of the round. */
+  readonly steady: boolean;
 }
 
 /** The account after one more round. */
 export function accountDisks(account: DisksAccount | null, reading: DisksReading): DisksAccount {
   const disks = new Map(account?.disks);
-  for (const { target, counters } of reading.disks) {
+  for (const { target, counters, throttle } of reading.disks) {
     const before = disks.get(target) ?? null;
     const elapsed = before === null ? 0 : (reading.atMonotonicMs - before.atMonotonicMs) / 1000;
     if (counters === null || (before !== null && elapsed <= 0)) continue;
     const counts = rising(before?.counts ?? null, totalsOf(counters));
     const rates = counts.rises === null ? null : ratesOf(counts.rises, elapsed);
-    disks.set(target, { atMonotonicMs: reading.atMonotonicMs, atMs: reading.atMs, counts, rates });
+    const inForce = JSON.stringify(throttle);
+    disks.set(target, {
+      atMonotonicMs: reading.atMonotonicMs,
+      atMs: reading.atMs,
+      counts,
+      rates,
+      throttle: inForce,
+      steady: before?.throttle === inForce,
+    });
   }
   const signals = reading.disks.flatMap(({ target, throttle }): DiskSignals[] => {
     const disk = disks.get(target);
@@ -74,7 +85,7 @@ function limitedOf(
   const rates: DiskRates[] = [];
   for (const member of members) {
     const disk = disks.get(member);
-    if (disk?.atMonotonicMs !== reading.atMonotonicMs || disk.rates === null) return null;
+    if (disk?.atMonotonicMs !== reading.atMonotonicMs || disk.rates === null || !disk.steady) return null;
     rates.push(disk.rates);
   }
   return isAtLimit(throttle.fields, rates);

@@ -10,34 +10,38 @@ export type Counts<T> = { readonly [Name in keyof T]: number | null };
 
 export interface Rising<T extends Counts<T>> {
   readonly reading: T;
-  /** Like `reading`, with what could not be read as it was before. */
+  /** Like `reading`; what could not be read is as it was last. */
   readonly marks: T;
-  /** What is shown. */
+  /** What is shown: the marks and what had been counted before it started anew. */
   readonly totals: T;
+  readonly before: { readonly [Name in keyof T]: number };
   /** Since the reading before; null when that is not one to compare with. */
   readonly rises: T | null;
 }
 
-export function rising<T extends Counts<T>>(before: Rising<T> | null, now: T): Rising<T> {
-  if (before === null) return { reading: now, marks: now, totals: now, rises: null };
+export function rising<T extends Counts<T>>(last: Rising<T> | null, now: T): Rising<T> {
   const names = Object.keys(now) as (keyof T)[];
-  const each = (value: (name: keyof T) => number | null): T => {
-    const values = {} as Record<keyof T, number | null>;
+  const each = <V>(value: (name: keyof T) => V): { [Name in keyof T]: V } => {
+    const values = {} as { [Name in keyof T]: V };
     for (const name of names) values[name] = value(name);
-    return values as T;
+    return values;
   };
-  const marks = each((name) => now[name] ?? before.marks[name]);
-  const anew = names.some((name) => (marks[name] ?? 0) < (before.marks[name] ?? 0));
-  if (anew) return { reading: now, marks, totals: before.totals, rises: null };
-  const difference = (from: T, name: keyof T): number | null => {
-    const [was, is] = [from[name], now[name]];
-    return was === null || is === null ? null : is - was;
-  };
+  if (last === null) return { reading: now, marks: now, totals: now, before: each(() => 0), rises: null };
+  const marks = each((name) => now[name] ?? last.marks[name]) as T;
+  if (names.some((name) => (marks[name] ?? 0) < (last.marks[name] ?? 0))) {
+    const before = each((name) => (last.totals[name] ?? 0) - (marks[name] ?? 0));
+    return { reading: now, marks, totals: last.totals, before, rises: null };
+  }
   const totals = each((name) => {
-    const sum = before.totals[name];
-    return sum === null ? now[name] : sum + (difference(before.marks, name) ?? 0);
-  });
-  return { reading: now, marks, totals, rises: each((name) => difference(before.reading, name)) };
+    const mark = marks[name];
+    // Sums of fractions of a second may be a hair lower.
+    return mark === null ? null : Math.max(last.totals[name] ?? 0, mark + last.before[name]);
+  }) as T;
+  const rises = each((name) => {
+    const [was, is] = [last.reading[name], now[name]];
+    return was === null || is === null ? null : is - was;
+  }) as T;
+  return { reading: now, marks, totals, before: last.before, rises };
 }
 
 /** The rise a second; null where there is no rise. */
