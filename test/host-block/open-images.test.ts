@@ -37,7 +37,7 @@ interface Descriptor {
 }
 
 /** Puts descriptors 0, 1, … into /proc/PID, and what they lead to into the fake files. */
-function process(descriptors: readonly Descriptor[]): BlockDevices {
+function hostWith(descriptors: readonly Descriptor[]): BlockDevices {
   const at = join(host.root, 'proc', String(PID));
   for (const name of ['fd', 'fdinfo']) mkdirSync(join(at, name), { recursive: true });
   for (const [fd, { to, flags = O_RDWR, mountId = 27, inode = 10 + fd, facts }] of descriptors.entries()) {
@@ -50,7 +50,7 @@ function process(descriptors: readonly Descriptor[]): BlockDevices {
 }
 
 async function imagesOf(descriptors: readonly Descriptor[]) {
-  const answer = await process(descriptors).openImages(PID);
+  const answer = await hostWith(descriptors).openImages(PID);
   assert.ok(answer.ok, answer.ok ? '' : answer.reason);
   return answer.images;
 }
@@ -173,7 +173,7 @@ describe('a process', () => {
   });
 
   it('that closes a descriptor meanwhile, or whose kernel tells less', async () => {
-    const block = process([{ to: '/srv/a.img' }, { to: '/srv/b.img', facts: null }, { to: '/srv/c.img' }]);
+    const block = hostWith([{ to: '/srv/a.img' }, { to: '/srv/b.img', facts: null }, { to: '/srv/c.img' }]);
     const at = join(host.root, 'proc', String(PID), 'fdinfo');
     writeFileSync(join(at, '0'), 'pos:\t0\nflags:\t02\nmnt_id:\t27\n');
     writeFileSync(join(at, '2'), 'garbage\n');
@@ -182,7 +182,7 @@ describe('a process', () => {
   });
 
   it('with an image whose disk does not answer cannot be told about now', async () => {
-    const block = process([{ to: '/srv/a.img' }]);
+    const block = hostWith([{ to: '/srv/a.img' }]);
     const files = new FakeFiles(entries);
     files.stat = async () => NOT_NOW;
     const stuck = new BlockDevices({ files, procRoot: join(host.root, 'proc') });

@@ -56,16 +56,16 @@ interface OpenFile {
 /** Sorted by path. The caller makes sure that the pid is still the same process. Never throws. */
 export async function openImages(pid: number, options: OpenImagesOptions): Promise<OpenImages> {
   const { devices, procRoot = '/proc' } = options;
-  const process = join(procRoot, String(pid));
+  const directory = join(procRoot, String(pid));
   const images: OpenImage[] = [];
   try {
-    const open = openFiles(process);
+    const open = openFiles(directory);
     if (open.length === 0) return { ok: true, images };
-    const mounts = new MountTable(readFileSync(join(process, 'mountinfo'), 'utf8'));
+    const mounts = new MountTable(readFileSync(join(directory, 'mountinfo'), 'utf8'));
     for (const file of open) {
       // A descriptor that was handed over may be of a mount that only the daemon's namespace has.
       const mount = mounts.byId(file.mountId) ?? devices.mounts().byId(file.mountId);
-      const image = await describe(file, join(process, 'fd', file.fd), mount, options);
+      const image = await describe(file, join(directory, 'fd', file.fd), mount, options);
       if (image === 'cannot be told') return { ok: false, reason: NOT_NOW.reason, passing: true };
       if (image !== 'no image') images.push(image);
     }
@@ -78,12 +78,12 @@ export async function openImages(pid: number, options: OpenImagesOptions): Promi
 }
 
 /** What is open for reading, or for reading and writing, and has a path; logs and serial ports are open for writing only. */
-function openFiles(process: string): readonly OpenFile[] {
+function openFiles(directory: string): readonly OpenFile[] {
   const open = new Map<string, OpenFile>();
-  for (const fd of readdirSync(join(process, 'fd'))) {
-    const target = orClosed(() => readlinkSync(join(process, 'fd', fd)));
+  for (const fd of readdirSync(join(directory, 'fd'))) {
+    const target = orClosed(() => readlinkSync(join(directory, 'fd', fd)));
     if (target === null || !target.startsWith('/') || target.startsWith('/memfd:')) continue;
-    const info = orClosed(() => readFileSync(join(process, 'fdinfo', fd), 'latin1'));
+    const info = orClosed(() => readFileSync(join(directory, 'fdinfo', fd), 'latin1'));
     const flags = Number.parseInt(/^flags:\s*([0-7]+)$/m.exec(info ?? '')?.[1] ?? '', 8);
     const mountId = Number(/^mnt_id:\s*(\d+)$/m.exec(info ?? '')?.[1]);
     if (!Number.isSafeInteger(flags) || !Number.isSafeInteger(mountId)) continue;

@@ -6,7 +6,7 @@
  * several paths is one disk too; sysfs gives its paths (`nvme0c0n1`, hidden) no number.
  * Source: Documentation/ABI/stable/sysfs-block, Documentation/ABI/testing/sysfs-block-dm, sysfs-block-loop.
  */
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { compareDeviceNumbers, isDeviceNumber } from './device-number.js';
 import type { ImageDevice } from './image-device.js';
@@ -81,7 +81,7 @@ export async function wholeDisks(devices: readonly string[], options: WholeDisks
 function deviceDirectory(device: string, sysRoot: string): string | null {
   if (!isDeviceNumber(device)) return null;
   try {
-    const directory = realpathSync(join(sysRoot, 'dev', 'block', device));
+    const directory = realpathSync.native(join(sysRoot, 'dev', 'block', device));
     return readAttribute(directory, 'dev') === device ? directory : null;
   } catch {
     return null;
@@ -131,8 +131,11 @@ function deviceName(directory: string): string {
 
 /** Without the newline at its end; null when there is no such attribute or no such device any more. */
 function readAttribute(directory: string, name: string): string | null {
+  const path = join(directory, name);
+  // Most are not there, and a thrown error costs twenty times as much as this.
+  if (!existsSync(path)) return null;
   try {
-    return readFileSync(join(directory, name), 'utf8').replace(/\n$/, '');
+    return readFileSync(path, 'utf8').replace(/\n$/, '');
   } catch {
     return null;
   }
