@@ -5,6 +5,7 @@
 import type { Control } from '../controls/control.js';
 import type { Snapshot } from '../snapshot/types.js';
 import { bit, type Family, type Sample, single } from './family.js';
+import { pressureSamples } from './signal-families.js';
 
 /** The facts of `virtsla_host_info`; what a host does not tell is an empty label. */
 export const HOST_INFO_LABELS = [
@@ -229,4 +230,19 @@ const HOST: readonly DaemonFamily[] = [
     '1 when the host can keep all guarantees at once: weights within their capacity and guarantees within its cores, else 0',
     (s) => bit(s.host.weightSum <= s.host.weightCapacity && s.host.guaranteedCores <= s.host.cores),
   ),
+  hostPressure(
+    'waiting',
+    'Time in which at least one task of the host waited for the resource (PSI some)',
+    'someSeconds',
+  ),
+  hostPressure(
+    'stalled',
+    'Time in which no task of the host made progress, for want of the resource (PSI full)',
+    'fullSeconds',
+  ),
 ];
+
+function hostPressure(name: string, help: string, key: 'someSeconds' | 'fullSeconds'): DaemonFamily {
+  const samples = ({ host }: Snapshot): readonly Sample[] => pressureSamples(host.pressure, key);
+  return { name: `virtsla_host_pressure_${name}_seconds_total`, help, type: 'counter', labels: ['resource'], samples };
+}

@@ -30,17 +30,18 @@ interface KnownLabels {
   readonly bytes: Buffer;
 }
 
-/** Further labels that are remembered; they come from short vocabularies (states, controls, reason codes). */
-const SUFFIXES_MAX = 1000;
+/** Names of labels (one array for all families that share it) → their values → bytes. */
+type Suffixes = Map<readonly string[], Map<string, Buffer>>;
 
-/** Remembers the label bytes of the guests of the last snapshot, and how long the page was. */
+/** Remembers the label bytes of the last page, and how long it was. What a page does not need is forgotten. */
 export class LabelCache {
   #known: ReadonlyMap<string, KnownLabels> = new Map();
-  readonly #suffixes = new Map<string, Buffer>();
+  #suffixes: Suffixes = new Map();
+  #suffixesBefore: Suffixes = new Map();
   /** Length of the last page, to begin the next with room enough. */
   lengthBefore = 0;
 
-  /** Bytes for each of `domains`, in their order; forgets all other guests. */
+  /** Begins a page: bytes for each of `domains`, in their order. */
   bytesOf(domains: readonly DomainSnapshot[]): readonly Buffer[] {
     const next = new Map<string, KnownLabels>();
     const bytes = domains.map((domain) => {
@@ -54,20 +55,31 @@ export class LabelCache {
       return labels.bytes;
     });
     this.#known = next;
+    this.#suffixesBefore = this.#suffixes;
+    this.#suffixes = new Map();
     return bytes;
   }
 
-  /** `,state="running"} ` for the labels after a guest's own. */
-  suffix(names: readonly string[], values: readonly string[]): Buffer {
-    const key = names.length === 1 ? `${names[0]}=${values[0]}` : JSON.stringify([names, values]);
-    const known = this.#suffixes.get(key);
-    if (known !== undefined) return known;
-    if (this.#suffixes.size >= SUFFIXES_MAX) this.#suffixes.clear();
-    const text = names.map((name, index) => `,${name}="${escapeLabelValue(values[index] ?? '')}"`).join('');
-    const bytes = Buffer.from(`${text}} `);
-    this.#suffixes.set(key, bytes);
-    return bytes;
+  /** `,state="running"} ` for the labels after a guest's own, by their values. */
+  suffixesOf(names: readonly string[]): (values: readonly string[]) => Buffer {
+    const before = this.#suffixesBefore.get(names);
+    const now = this.#suffixes.get(names) ?? new Map<string, Buffer>();
+    this.#suffixes.set(names, now);
+    return (values) => {
+      const key = values.length === 1 ? (values[0] as string) : values.join('\0');
+      let bytes = now.get(key);
+      if (bytes === undefined) {
+        bytes = before?.get(key) ?? suffixBytes(names, values);
+        now.set(key, bytes);
+      }
+      return bytes;
+    };
   }
+}
+
+function suffixBytes(names: readonly string[], values: readonly string[]): Buffer {
+  const text = names.map((name, index) => `,${name}="${escapeLabelValue(printable(values[index] ?? ''))}"`).join('');
+  return Buffer.from(`${text}} `);
 }
 
 function labelBytes({ name, uuid, className }: DomainSnapshot): Buffer {
@@ -89,47 +101,62 @@ export function writeDomainFamilies(
   cache: LabelCache,
   seriesMax: number,
 ): DomainExposition {
+  const whole = writeGuests(families, snapshot, snapshot.domains, cache, seriesMax);
+  if (whole !== null) return { ...whole, dropped: 0 };
   const { kept, dropped } = withinCap(families, snapshot, seriesMax);
-  const guests = cache.bytesOf(kept);
+  const part = writeGuests(families, snapshot, kept, cache, Number.POSITIVE_INFINITY);
+  return { body: part?.body ?? Buffer.alloc(0), series: part?.series ?? 0, dropped };
+}
+
+/** Null as soon as there are more series than `seriesMax`. */
+function writeGuests(
+  families: readonly DomainFamily[],
+  snapshot: Snapshot,
+  domains: readonly DomainSnapshot[],
+  cache: LabelCache,
+  seriesMax: number,
+): { readonly body: Buffer; readonly series: number } | null {
+  const guests = cache.bytesOf(domains);
   const writer = new ByteWriter(cache.lengthBefore + 64 * 1024);
   let series = 0;
   for (const family of families) {
     if (writer.length > 0) writer.text('\n');
     writer.text(familyHead(family));
     const name = Buffer.from(family.name);
-    const bare = cache.suffix([], []);
-    for (let index = 0; index < kept.length; index++) {
-      for (const { labels, value } of family.samples(kept[index] as DomainSnapshot, snapshot)) {
+    const suffixOf = cache.suffixesOf(family.labels);
+    for (let index = 0; index < domains.length; index++) {
+      for (const { labels, value } of family.samples(domains[index] as DomainSnapshot, snapshot)) {
         if (value === null || Number.isNaN(value)) continue;
+        if (++series > seriesMax) return null;
         writer.bytes(name);
         writer.bytes(guests[index] as Buffer);
-        writer.bytes(family.labels.length === 0 ? bare : cache.suffix(family.labels, labels));
+        writer.bytes(suffixOf(labels));
         writer.line(formatValue(value));
-        series++;
       }
     }
   }
   cache.lengthBefore = writer.length;
-  return { body: writer.take(), series, dropped };
+  return { body: writer.take(), series };
 }
 
 function familyHead({ name, help, type }: FamilyHead): string {
   return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
 }
 
-/** The guests whose series fit under the cap together. Nothing is counted while even the most series would fit. */
+/** The guests whose series fit under the cap together. */
 function withinCap(
   families: readonly DomainFamily[],
   snapshot: Snapshot,
   seriesMax: number,
 ): { readonly kept: readonly DomainSnapshot[]; readonly dropped: number } {
-  const mostPerGuest = families.reduce((sum, family) => sum + family.seriesMax, 0);
-  if (snapshot.domains.length * mostPerGuest <= seriesMax) return { kept: snapshot.domains, dropped: 0 };
   const kept: DomainSnapshot[] = [];
   let total = 0;
   let dropped = 0;
   for (const domain of snapshot.domains) {
-    const count = families.reduce((sum, family) => sum + family.samples(domain, snapshot).length, 0);
+    let count = 0;
+    for (const family of families) {
+      for (const { value } of family.samples(domain, snapshot)) if (value !== null && !Number.isNaN(value)) count++;
+    }
     if (total + count <= seriesMax) {
       kept.push(domain);
       total += count;

@@ -32,19 +32,27 @@ export const DOMAIN_LABELS = ['domain', 'uuid', 'class'] as const;
 /** A family with series for each guest, rendered by the exposition writer. */
 export interface DomainFamily extends FamilyHead {
   readonly type: 'gauge' | 'counter';
-  /** The most series it can give one guest. */
-  readonly seriesMax: number;
   samples(domain: DomainSnapshot, snapshot: Snapshot): readonly Sample[];
 }
 
-const NONE: readonly Sample[] = [];
+const NO_SAMPLES: readonly Sample[] = [];
 const NO_LABELS: readonly string[] = [];
 
 /** One sample without labels, or none for null. */
 export function single(value: number | null): readonly Sample[] {
-  return value === null ? NONE : [{ labels: NO_LABELS, value }];
+  return value === null ? NO_SAMPLES : [{ labels: NO_LABELS, value }];
 }
 
 export function bit(value: boolean): number {
   return value ? 1 : 0;
+}
+
+/** A family with at most one series a guest. */
+export function plain(
+  name: string,
+  type: DomainFamily['type'],
+  help: string,
+  value: (...of: Parameters<DomainFamily['samples']>) => number | null,
+): DomainFamily {
+  return { name, help, type, labels: [], samples: (domain, snapshot) => single(value(domain, snapshot)) };
 }

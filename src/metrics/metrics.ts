@@ -16,7 +16,7 @@ export interface MetricsOptions {
   readonly version: string;
   /** Default: the control registry. */
   readonly controls?: readonly Control[];
-  /** The most series about guests in one answer; default 60,000. Guests that do not fit are left out whole. */
+  /** The most series about guests in one answer; default 120,000. Guests that do not fit are left out whole. */
   readonly domainSeriesMax?: number;
   readonly processFigures?: () => Promise<ProcessFigures>;
   /** Default: the version of the Node.js that runs. */
@@ -36,7 +36,7 @@ export interface Metrics {
   render(): Promise<RenderedMetrics>;
 }
 
-export const DOMAIN_SERIES_MAX = 60_000;
+export const DOMAIN_SERIES_MAX = 120_000;
 
 /** Before the first snapshot the plain counters are there at 0 and the gauges are absent. */
 export function createMetrics(options: MetricsOptions): Metrics {

@@ -19,7 +19,11 @@ touches libvirt or the kernel's cgroups; asking more often than the cycle gives 
 - \`class\` is empty, which to Prometheus is the same as absent, for a guest that no assignment matches.
 - Names that a guest's owner chose are cut to 128 characters, and control characters are shown as \`\\u001b\`. Join on \`uuid\`.
 - No limit is \`+Inf\`. A value that is not known has no series.
-- Counters of a guest start at 0 when the daemon first sees that instance of it.
+- CPU counters and repairs of a guest start at 0 when the daemon first sees that instance of it; those of memory, disks, network
+  and pressure have what kernel and QEMU have counted since the instance started.
+- Disks are read in rounds, each guest once in a minute or so: \`rate()\` over them needs a range of some minutes, and
+  \`virtsla_disk_reading_age_seconds\` says how old they are. CPU, memory, network and pressure are read every cycle.
+- \`interface\` is the MAC address, which stays over restarts of the guest; \`device\` is its device on the host, which does not.
 - At most ${DOMAIN_SERIES_MAX.toLocaleString('en')} series about guests are given. Guests beyond that are left out whole, and counted.
 
 ## Guests

@@ -2,22 +2,18 @@
 import type { Control } from '../../src/controls/control.js';
 import type { ProcessFigures } from '../../src/metrics/own-families.js';
 
-function control(id: string, metric: Control['metric'], built = true): Control {
-  const base = {
-    id,
-    scope: 'domain' as const,
-    keys: [],
-    built,
-    summary: '',
-    desired: () => ({ kind: 'unmanaged' as const }),
-  };
-  return metric === undefined ? base : { ...base, metric };
+function control(id: string, metrics: Control['metrics'], built = true): Control {
+  return { id, scope: 'domain', keys: [], built, summary: '', metrics, desired: () => ({ kind: 'unmanaged' }) };
 }
 
 export const FIXTURE_CONTROLS: readonly Control[] = [
-  control('cpu.weight', { name: 'cpu_weight', help: 'CPU weight' }),
-  control('cpu.limit', { name: 'cpu_limit_cores', help: 'CPU limit of all vCPUs together' }),
-  control('memory.guarantee', undefined, false),
+  control('cpu.weight', [{ name: 'cpu_weight', help: 'CPU weight', labels: [] }]),
+  control('cpu.limit', [{ name: 'cpu_limit_cores', help: 'CPU limit of all vCPUs together', labels: [] }]),
+  control('disk.limit', [
+    { name: 'disk_limit_bytes_per_second', help: 'Limit of a disk', labels: ['disk', 'direction'] },
+    { name: 'disk_limit_iops', help: 'Limit of the requests of a disk', labels: ['disk', 'direction'] },
+  ]),
+  control('memory.guarantee', [], false),
 ];
 
 export const FIXTURE_FIGURES: ProcessFigures = {

@@ -10,8 +10,9 @@ import type { FamilyHead } from '../../src/metrics/family.js';
 import { createMetrics, type MetricsOptions } from '../../src/metrics/metrics.js';
 import { OWN_FAMILIES, RECONCILE_DURATION } from '../../src/metrics/own-families.js';
 import { renderMetricsReference } from '../../src/metrics/reference.js';
-import type { SettingSnapshot } from '../../src/snapshot/types.js';
+import type { ControlSnapshot } from '../../src/snapshot/types.js';
 import { fixtureDomain, fixtureLimit, fixtureSnapshot } from '../fixtures/snapshot.js';
+import { fixtureDisk, fixtureInterface, fixtureMemory, fixturePressure } from '../signals/fixture-signals.js';
 import { FIXTURE_CONTROLS, FIXTURE_FIGURES } from './fixture-metrics.js';
 
 const OPTIONS: MetricsOptions = {
@@ -31,6 +32,38 @@ async function page(
   return (await metrics.render()).body.toString();
 }
 
+/** The fixture with signals on one guest and on the host. */
+function withSignals(): ReturnType<typeof fixtureSnapshot> {
+  const { host, domains, atMs } = fixtureSnapshot();
+  const [first, ...others] = domains;
+  const disks = [fixtureDisk('vda', atMs - 42_500), fixtureDisk('sda', atMs - 42_500, { limited: null })];
+  const signals = {
+    memory: fixtureMemory(),
+    disks,
+    interfaces: [fixtureInterface('vnet0')],
+    pressure: fixturePressure(),
+  };
+  const limits: ControlSnapshot = {
+    ...fixtureLimit(1, 1, null, null),
+    id: 'disk.limit',
+    amounts: [
+      { metric: 'disk_limit_iops', labels: { disk: 'vda', direction: 'read' }, desired: 8000, actual: 8000 },
+      { metric: 'disk_limit_iops', labels: { disk: 'sda', direction: 'read' }, desired: 8000 },
+      {
+        metric: 'disk_limit_bytes_per_second',
+        labels: { disk: 'vda', direction: 'write' },
+        desired: 2e8,
+        actual: null,
+      },
+    ],
+  };
+  const guest = { ...(first ?? fixtureDomain(1, {})), ...signals };
+  return fixtureSnapshot({
+    host: { ...host, pressure: fixturePressure({ memory: null }) },
+    domains: [{ ...guest, controls: [...guest.controls, limits] }, ...others],
+  });
+}
+
 /** Compares with a file of the repository, or writes it when UPDATE_GOLDEN is 1. */
 function golden(path: string, actual: string): void {
   const file = resolve(path);
@@ -42,12 +75,12 @@ function golden(path: string, actual: string): void {
 }
 
 test('the page of the fixture snapshot is the golden one', async () => {
-  golden('test/golden/metrics/fixture.prom', await page({}, fixtureSnapshot()));
+  golden('test/golden/metrics/fixture.prom', await page({}, withSignals()));
 });
 
 test('promtool finds nothing to say, hostile guest names included', async (t) => {
   const run = spawnSync('promtool', ['check', 'metrics'], {
-    input: await page({}, fixtureSnapshot()),
+    input: await page({}, withSignals()),
     encoding: 'utf8',
   });
   if ((run.error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return t.skip('promtool is not installed');
@@ -88,16 +121,53 @@ test('desired and actual values come from the registry, no limit is +Inf, unknow
   assert.equal(value('virtsla_cpu_weight_desired', 'db-1'), '200');
   assert.equal(value('virtsla_cpu_limit_desired_cores', 'legacy'), undefined);
   const unread = fixtureDomain(1, {
-    controls: [fixtureLimit(1, 2, 20_000, null, { actual: 'unreadable', settings: [] })],
+    controls: [
+      fixtureLimit(1, 2, 20_000, null, { amounts: [{ metric: 'cpu_limit_cores', labels: {}, desired: 0.4 }] }),
+    ],
   });
-  const [part] = fixtureLimit(1, 1, 20_000, null).settings;
-  const half = fixtureDomain(2, {
-    controls: [fixtureLimit(2, 1, 20_000, null, { settings: [{ ...(part as SettingSnapshot), actual: null }] })],
-  });
-  assert.doesNotMatch(
-    await page({}, fixtureSnapshot({ domains: [unread, half] })),
-    /^virtsla_cpu_limit_actual_cores\{/m,
+  const unknown = await page({}, fixtureSnapshot({ domains: [unread] }));
+  assert.match(unknown, /^virtsla_cpu_limit_desired_cores\{.*\} 0\.4$/m);
+  assert.doesNotMatch(unknown, /^virtsla_cpu_limit_actual_cores\{/m);
+});
+
+test('a control with several figures has a series for each, by its labels', async () => {
+  const text = await page({}, withSignals());
+  const lines = [...text.matchAll(/^(virtsla_disk_limit_\w+)\{domain="db-1",[^}]*,(disk=.*)\} (.*)$/gm)].map((found) =>
+    found.slice(1).join(' '),
   );
+  assert.deepEqual(lines, [
+    'virtsla_disk_limit_desired_bytes_per_second disk="vda",direction="write" 200000000',
+    'virtsla_disk_limit_actual_bytes_per_second disk="vda",direction="write" +Inf',
+    'virtsla_disk_limit_desired_iops disk="vda",direction="read" 8000',
+    'virtsla_disk_limit_desired_iops disk="sda",direction="read" 8000',
+    'virtsla_disk_limit_actual_iops disk="vda",direction="read" 8000',
+  ]);
+});
+
+test('signals that the host does not have have no series', async () => {
+  const names = (text: string): string[] => [
+    ...new Set(text.match(/^virtsla_(?:memory|disk|network|pressure)_\w+(?=\{)/gm)),
+  ];
+  assert.deepEqual(names(await page({}, fixtureSnapshot())), []);
+  const memory = fixtureMemory({ peakBytes: null, reclaimedBytes: null, highEvents: null });
+  const disks = [fixtureDisk('vda', 0, { limited: null })];
+  const guest = fixtureDomain(1, { memory, disks, pressure: fixturePressure({ cpu: null, io: null }) });
+  const text = await page({}, fixtureSnapshot({ domains: [guest] }));
+  assert.doesNotMatch(text, /^virtsla_(?:memory_(?:peak|reclaimed|high)|disk_at_limit|network|host_pressure)\w*\{/m);
+  assert.match(text, /^virtsla_memory_limit_events_total\{.*\} 7$/m);
+  assert.deepEqual(text.match(/resource="\w+"\} .*/g), ['resource="memory"} 1.5', 'resource="memory"} 0.5']);
+});
+
+test('the age of the disks is that of the oldest, and never negative', async () => {
+  const { atMs } = fixtureSnapshot();
+  const age = async (...ages: number[]): Promise<string | undefined> => {
+    const disks = ages.map((ms, index) => fixtureDisk(`vd${index}`, atMs - ms));
+    const text = await page({}, fixtureSnapshot({ domains: [fixtureDomain(1, { disks })] }));
+    return /^virtsla_disk_reading_age_seconds\{.*\} (.*)$/m.exec(text)?.[1];
+  };
+  assert.equal(await age(1500, 62_000), '62');
+  assert.equal(await age(-5000), '0');
+  assert.equal(await age(), undefined);
 });
 
 test('why a guest is not compliant is a code from the list', async () => {
