@@ -9,8 +9,22 @@
  *     libvirt.disconnect('killed'); libvirt.reconnect({ emptyLists: 1 });
  */
 import { createHash } from 'node:crypto';
-import type { CpuTune, DomainFacts, DomainState } from '../../src/domains/types.js';
+import { canonicalThrottle } from '../../src/disk-throttle-text.js';
 import type {
+  BlkioTune,
+  CpuTune,
+  DiskDevice,
+  DiskThrottle,
+  DomainFacts,
+  DomainState,
+  Hardware,
+  InterfaceDevice,
+  MemoryTune,
+  Tuning,
+} from '../../src/domains/types.js';
+import type {
+  DiskCounters,
+  DiskReading,
   LibvirtClient,
   LibvirtEvent,
   LibvirtOutcome,
@@ -18,8 +32,17 @@ import type {
   LifecycleEvent,
   ListedDomain,
   SchedulerParameters,
+  TuneCall,
 } from '../../src/host/libvirt/client.js';
 import type { XmlElement } from '../../src/policy/types.js';
+import {
+  applyTune,
+  defaultHardware,
+  defaultTuning,
+  fakeDisk,
+  fakeInterface,
+  supportsBandwidth,
+} from './fake-tuning.js';
 
 export interface FakeDomainOptions {
   readonly name: string;
@@ -29,6 +52,14 @@ export interface FakeDomainOptions {
   readonly vcpusMax?: number;
   readonly persistent?: boolean;
   readonly cputune?: Partial<CpuTune>;
+  readonly memtune?: MemoryTune;
+  readonly blkiotune?: Partial<BlkioTune>;
+  readonly disks?: readonly Parameters<typeof fakeDisk>[0][];
+  /** An interface without a `device` gets a tap of its own when the guest starts, where its type has one. */
+  readonly interfaces?: readonly Parameters<typeof fakeInterface>[0][];
+  /** vCPU number → CPU list. */
+  readonly pins?: Readonly<Record<number, string>>;
+  readonly hardware?: Partial<Hardware>;
   readonly title?: string;
   readonly description?: string;
   readonly metadata?: readonly XmlElement[];
@@ -39,15 +70,15 @@ export interface FakeLibvirtOptions {
   readonly uri?: string | null;
   /** After which a call about a hanging domain is answered `timeout`; default 20 ms. */
   readonly deadlineMs?: number;
-  /** What libvirt does to the kernel when scheduler parameters are set, by us or by anyone. */
-  readonly onScheduler?: (uuid: string, parameters: SchedulerParameters) => void;
+  /** What libvirt does to the kernel when a running guest is tuned, by us or by anyone; only calls that succeeded. */
+  readonly onTune?: (uuid: string, calls: readonly TuneCall[]) => void;
 }
 
 /** One call made of the client, in order. */
 export interface FakeCall {
-  readonly op: 'list' | 'facts' | 'setScheduler' | 'setOriginals';
+  readonly op: 'list' | 'facts' | 'tune' | 'disks' | 'setOriginals';
   readonly uuid: string | null;
-  readonly parameters?: SchedulerParameters;
+  readonly calls?: readonly TuneCall[];
   readonly xml?: string | null;
 }
 
@@ -55,11 +86,26 @@ interface FakeDomain {
   readonly uuid: string;
   readonly name: string;
   readonly persistent: boolean;
-  readonly persistentCputune: CpuTune;
+  readonly definition: Tuning;
   readonly definedOriginals: string | null;
   readonly definedVcpus: number;
-  facts: Omit<DomainFacts, 'uuid' | 'name' | 'persistent' | 'persistentCputune'>;
+  facts: Omit<DomainFacts, 'uuid' | 'name' | 'persistent' | 'definition'>;
+  /** Target → what QEMU counts. */
+  counters: Map<string, DiskCounters>;
+  /** Target → what QEMU was told by others than libvirt. */
+  readonly behindLibvirt: Map<string, DiskThrottle>;
 }
+
+const NO_COUNTERS: DiskCounters = {
+  readRequests: 0n,
+  readBytes: 0n,
+  readNs: 0n,
+  writeRequests: 0n,
+  writeBytes: 0n,
+  writeNs: 0n,
+  flushRequests: 0n,
+  flushNs: 0n,
+};
 
 type Failed = Extract<LibvirtOutcome<never>, { ok: false }>;
 
@@ -75,6 +121,7 @@ export class FakeLibvirt implements LibvirtClient {
   #latencyMs = 0;
   #emptyLists = 0;
   #nextId = 1;
+  #nextTap = 0;
   #reachable = true;
   #connected = false;
   #connections = 0;
@@ -89,13 +136,20 @@ export class FakeLibvirt implements LibvirtClient {
   /** @returns the uuid */
   define(options: FakeDomainOptions): string {
     const uuid = options.uuid ?? uuidOfName(options.name);
-    const cputune: CpuTune = { realtimeVcpus: false, ...options.cputune };
+    const definition = defaultTuning({
+      cpu: { realtimeVcpus: false, ...options.cputune },
+      memory: options.memtune ?? {},
+      blkio: { devices: [], ...options.blkiotune },
+      disks: (options.disks ?? []).map(fakeDisk),
+      interfaces: (options.interfaces ?? []).map(fakeInterface),
+      pins: options.pins ?? {},
+    });
     const vcpus = options.vcpus ?? 1;
     this.#domains.set(uuid, {
       uuid,
       name: options.name,
       persistent: options.persistent ?? true,
-      persistentCputune: cputune,
+      definition,
       definedOriginals: options.originalsXml ?? null,
       definedVcpus: vcpus,
       facts: {
@@ -106,9 +160,12 @@ export class FakeLibvirt implements LibvirtClient {
         metadata: options.metadata ?? [],
         vcpusOnline: vcpus,
         vcpusMax: options.vcpusMax ?? vcpus,
-        cputune,
+        hardware: defaultHardware(options.hardware),
+        tuning: definition,
         originalsXml: options.originalsXml ?? null,
       },
+      counters: new Map(),
+      behindLibvirt: new Map(),
     });
     this.#lifecycle(uuid, 'defined');
     return uuid;
@@ -124,7 +181,9 @@ export class FakeLibvirt implements LibvirtClient {
   /** The process and its cgroups are being made; no event yet. @returns the id of the instance */
   beginStart(uuid: string): number {
     const id = this.#nextId++;
-    this.#change(uuid, { id, state: 'starting' });
+    const { tuning } = this.#domain(uuid).facts;
+    const interfaces = tuning.interfaces.map((device) => this.#withTap(device));
+    this.#change(uuid, { id, state: 'starting', tuning: { ...tuning, interfaces } });
     return id;
   }
 
@@ -141,10 +200,12 @@ export class FakeLibvirt implements LibvirtClient {
     this.#change(uuid, {
       id: null,
       state: event === 'crashed' ? 'crashed' : 'shutoff',
-      cputune: domain.persistentCputune,
+      tuning: domain.definition,
       originalsXml: domain.definedOriginals,
       vcpusOnline: domain.definedVcpus,
     });
+    domain.counters.clear();
+    domain.behindLibvirt.clear();
     if (event === 'stopped') this.#lifecycle(uuid, 'shutdown');
     this.#lifecycle(uuid, event);
     if (!domain.persistent) this.#domains.delete(uuid);
@@ -173,15 +234,74 @@ export class FakeLibvirt implements LibvirtClient {
 
   /** `virsh schedinfo --live`: someone else sets parameters through libvirt. */
   schedinfo(uuid: string, parameters: SchedulerParameters): void {
-    this.#setScheduler(uuid, parameters);
+    this.virsh(uuid, [{ call: 'scheduler', parameters }]);
+  }
+
+  /** Someone else tunes the running guest through libvirt. */
+  virsh(uuid: string, calls: readonly TuneCall[]): void {
+    const failure = this.#tune(uuid, calls);
+    if (failure !== null) throw new Error(failure.message);
+  }
+
+  /** Hot plug. */
+  attachDisk(uuid: string, disk: Parameters<typeof fakeDisk>[0]): void {
+    this.#changeTuning(uuid, ({ disks }) => ({ disks: [...disks, fakeDisk(disk)] }));
+    this.emit({ kind: 'device', uuid });
+  }
+
+  detachDisk(uuid: string, target: string): void {
+    this.#changeTuning(uuid, ({ disks }) => ({ disks: disks.filter((disk) => disk.target !== target) }));
+    this.#domain(uuid).counters.delete(target);
+    this.#domain(uuid).behindLibvirt.delete(target);
+    this.emit({ kind: 'device', uuid });
+  }
+
+  /** A medium goes into a drive, or with null out of it. libvirt announces nothing that we listen to. */
+  changeMedium(uuid: string, target: string, path: string | null): void {
+    const change = (disk: DiskDevice) => (disk.target === target ? { ...disk, path, empty: path === null } : disk);
+    this.#changeTuning(uuid, ({ disks }) => ({ disks: disks.map(change) }));
+  }
+
+  /** Hot plug. @returns its device on the host, null when its type has none */
+  attachInterface(uuid: string, options: Parameters<typeof fakeInterface>[0]): string | null {
+    const plugged = this.#withTap(fakeInterface(options));
+    this.#changeTuning(uuid, ({ interfaces }) => ({ interfaces: [...interfaces, plugged] }));
+    this.emit({ kind: 'device', uuid });
+    return plugged.device;
+  }
+
+  detachInterface(uuid: string, mac: string): void {
+    this.#changeTuning(uuid, ({ interfaces }) => ({ interfaces: interfaces.filter((device) => device.mac !== mac) }));
+    this.emit({ kind: 'device', uuid });
+  }
+
+  /** As after hot plug of memory or a change of the balloon. */
+  setHardware(uuid: string, changes: Partial<Hardware>): void {
+    this.#change(uuid, { hardware: { ...this.#domain(uuid).facts.hardware, ...changes } });
+  }
+
+  /** What QEMU counts for a disk from now on; what is not given stays. */
+  setCounters(uuid: string, target: string, counters: Partial<DiskCounters>): void {
+    const { counters: all } = this.#domain(uuid);
+    all.set(target, { ...(all.get(target) ?? NO_COUNTERS), ...counters });
+  }
+
+  /** Someone tells QEMU itself, by its monitor: libvirt's XML keeps what it has. */
+  throttleBehindLibvirt(uuid: string, target: string, throttle: DiskThrottle): void {
+    this.#domain(uuid).behindLibvirt.set(target, throttle);
   }
 
   id(uuid: string): number | null {
     return this.#domain(uuid).facts.id;
   }
 
+  /** Of the live XML. */
+  tuning(uuid: string): Tuning {
+    return this.#domain(uuid).facts.tuning;
+  }
+
   cputune(uuid: string): CpuTune {
-    return this.#domain(uuid).facts.cputune;
+    return this.tuning(uuid).cpu;
   }
 
   originalsXml(uuid: string): string | null {
@@ -280,15 +400,21 @@ export class FakeLibvirt implements LibvirtClient {
     const domain = this.#domains.get(uuid);
     if (domain === undefined) return vanished('no such domain');
     const { name, persistent } = domain;
-    const persistentCputune = persistent ? domain.persistentCputune : null;
-    return { ok: true, value: structuredClone({ ...domain.facts, uuid, name, persistent, persistentCputune }) };
+    const definition = persistent ? domain.definition : null;
+    return { ok: true, value: structuredClone({ ...domain.facts, uuid, name, persistent, definition }) };
   }
 
-  async setScheduler(uuid: string, id: number, parameters: SchedulerParameters): Promise<LibvirtOutcome<null>> {
-    const failure = (await this.#reach({ op: 'setScheduler', uuid, parameters })) ?? this.#otherInstance(uuid, id);
+  async tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> {
+    if (calls.length === 0) return { ok: true, value: null };
+    const failure = (await this.#reach({ op: 'tune', uuid, calls })) ?? this.#otherInstance(uuid, id);
+    return failure ?? this.#tune(uuid, calls) ?? { ok: true, value: null };
+  }
+
+  async disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
+    const failure = (await this.#reach({ op: 'disks', uuid })) ?? this.#otherInstance(uuid, id);
     if (failure !== null) return failure;
-    this.#setScheduler(uuid, parameters);
-    return { ok: true, value: null };
+    const domain = this.#domain(uuid);
+    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk))) };
   }
 
   async setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
@@ -335,19 +461,36 @@ export class FakeLibvirt implements LibvirtClient {
     return now === id ? null : vanished(`the domain does not run as ${id}`);
   }
 
-  #setScheduler(uuid: string, parameters: SchedulerParameters): void {
-    const { cpu_shares, vcpu_period, vcpu_quota } = parameters;
-    this.#change(uuid, {
-      cputune: {
-        ...this.#domain(uuid).facts.cputune,
-        ...(cpu_shares !== undefined && { shares: Number(cpu_shares) }),
-        ...(vcpu_period !== undefined && { vcpuPeriodUsec: Number(vcpu_period) }),
-        ...(vcpu_quota !== undefined && { vcpuQuotaUsec: Number(vcpu_quota) }),
-      },
-    });
-    this.#options.onScheduler?.(uuid, parameters);
-    const named = Object.entries(parameters).map(([name, value]) => [`cputune.${name}`, String(value)] as const);
-    this.emit({ kind: 'tunable', uuid, parameters: Object.fromEntries(named) });
+  /** As libvirt does it: every call, whatever becomes of the others; the first failure. */
+  #tune(uuid: string, calls: readonly TuneCall[]): Failed | null {
+    let first: Failed | null = null;
+    const made: TuneCall[] = [];
+    const announcements: Readonly<Record<string, string>>[] = [];
+    for (const call of calls) {
+      const domain = this.#domain(uuid);
+      const tuned = applyTune(domain.facts.tuning, domain.facts.vcpusOnline, call);
+      if (!tuned.ok) {
+        first ??= { ok: false, failure: 'refused', message: tuned.message };
+        continue;
+      }
+      this.#change(uuid, { tuning: tuned.tuning });
+      if (call.call === 'throttle') domain.behindLibvirt.delete(call.disk);
+      made.push(call);
+      if (tuned.announced !== null) announcements.push(tuned.announced);
+    }
+    if (made.length > 0) this.#options.onTune?.(uuid, made);
+    for (const parameters of announcements) this.emit({ kind: 'tunable', uuid, parameters });
+    return first;
+  }
+
+  #withTap(device: InterfaceDevice): InterfaceDevice {
+    const wants = device.device === null && supportsBandwidth(device.type);
+    return wants ? { ...device, device: `vnet${this.#nextTap++}` } : device;
+  }
+
+  #changeTuning(uuid: string, change: (tuning: Tuning) => Partial<Tuning>): void {
+    const { tuning } = this.#domain(uuid).facts;
+    this.#change(uuid, { tuning: { ...tuning, ...change(tuning) } });
   }
 
   #change(uuid: string, change: Partial<FakeDomain['facts']>): void {
@@ -364,6 +507,19 @@ export class FakeLibvirt implements LibvirtClient {
     if (domain === undefined) throw new Error(`the fake has no domain ${uuid}`);
     return domain;
   }
+}
+
+/** What QEMU says of a disk, as disk-readings.ts gives it. */
+function reading(domain: FakeDomain, { target, empty, sourceType, throttle }: DiskDevice): DiskReading {
+  if (sourceType === 'vhostuser') {
+    return { target, throttle: null, throttleProblem: 'block I/O throttling is not supported', counters: null };
+  }
+  const counters = domain.counters.get(target) ?? NO_COUNTERS;
+  if (empty) {
+    return { target, throttle: null, throttleProblem: 'internal error: block_io_throttle', counters };
+  }
+  const now = canonicalThrottle(domain.behindLibvirt.get(target) ?? throttle);
+  return { target, throttle: now, throttleProblem: null, counters };
 }
 
 export function uuidOfName(name: string): string {

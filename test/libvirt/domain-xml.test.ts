@@ -5,6 +5,7 @@ import {
   METADATA_LENGTH_MAX,
   ORIGINALS,
   parseDomainXml,
+  parseTuning,
   reviveFacts,
   XML_LENGTH_MAX,
 } from '../../src/host/libvirt/domain-xml.js';
@@ -27,7 +28,7 @@ describe('parseDomainXml', () => {
     assert.equal(xml.id, 7);
     assert.equal(xml.vcpusOnline, 2);
     assert.equal(xml.vcpusMax, 4);
-    assert.deepEqual(xml.cputune, { realtimeVcpus: false });
+    assert.deepEqual(xml.tuning.cpu, { realtimeVcpus: false });
     assert.deepEqual([xml.title, xml.description, xml.metadata, xml.originalsXml], ['', '', [], null]);
   });
 
@@ -36,39 +37,15 @@ describe('parseDomainXml', () => {
     assert.equal(parseDomainXml(domain('')).vcpusOnline, 1);
   });
 
+  it('reads the tuning of a definition alone', () => {
+    const xml = domain('<cputune><shares>7</shares></cputune><metadata><unclosed></metadata>', "type='kvm'");
+    assert.deepEqual(parseTuning(xml), parseDomainXml(xml).tuning);
+    assert.equal(parseTuning(xml).cpu.shares, 7);
+  });
+
   it('has no id when the domain does not run', () => {
     assert.equal(parseDomainXml(domain('', "type='kvm'")).id, null);
   });
-
-  it('reads cputune, negative quotas included', () => {
-    const { cputune } = parseDomainXml(
-      domain(
-        '<cputune><shares>512</shares><period>50000</period><quota>-1</quota>' +
-          '<global_period>100000</global_period><global_quota>150000</global_quota>' +
-          "<vcpupin vcpu='0' cpuset='1'/><emulator_quota>1000</emulator_quota></cputune>",
-      ),
-    );
-    assert.deepEqual(cputune, {
-      shares: 512,
-      vcpuPeriodUsec: 50000,
-      vcpuQuotaUsec: -1,
-      globalPeriodUsec: 100000,
-      globalQuotaUsec: 150000,
-      realtimeVcpus: false,
-    });
-  });
-
-  for (const [scheduler, realtime] of [
-    ['fifo', true],
-    ['rr', true],
-    ['batch', false],
-    ['idle', false],
-  ] as const) {
-    it(`takes ${scheduler} vCPUs for ${realtime ? 'realtime' : 'ordinary'}`, () => {
-      const xml = domain(`<cputune><vcpusched vcpus='0-1' scheduler='${scheduler}' priority='1'/></cputune>`);
-      assert.equal(parseDomainXml(xml).cputune.realtimeVcpus, realtime);
-    });
-  }
 
   it('decodes the entities that libvirt writes, once', () => {
     const xml = parseDomainXml(
@@ -202,7 +179,7 @@ describe('reviveFacts', () => {
   it('takes the prototype off attributes that crossed a thread', () => {
     const xml = parseDomainXml(metadata('<a xmlns="x" constructor="1"><b c="2"/></a>'));
     const { metadataProblem: _problem, ...live } = xml;
-    const cloned = structuredClone({ ...live, state: 'running' as const, persistent: false, persistentCputune: null });
+    const cloned = structuredClone({ ...live, state: 'running' as const, persistent: false, definition: null });
     assert.notEqual(Object.getPrototypeOf(cloned.metadata[0]?.attributes), null);
     const [element] = reviveFacts(cloned).metadata;
     assert.equal(Object.getPrototypeOf(element?.attributes), null);
