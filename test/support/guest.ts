@@ -8,8 +8,18 @@ import { join } from 'node:path';
 import { bootDisk } from './boot-sector.js';
 import { type CommandResult, execute, output } from './command.js';
 import { vcpuDemandSeconds } from './cpu-time.js';
+import {
+  diskXml,
+  domainXml,
+  type GuestInterface,
+  type GuestOptions,
+  interfaceXml,
+  type NamedDisk,
+} from './guest-xml.js';
 import { type CpuGroups, cpuGroups } from './kernel-view.js';
 import { sleep, waitUntil } from './wait.js';
+
+export type { GuestDisk, GuestInterface, GuestOptions } from './guest-xml.js';
 
 /** The libvirtd that runs the guests, and where its files are. */
 export interface Libvirt {
@@ -18,45 +28,33 @@ export interface Libvirt {
   readonly runDir: string;
 }
 
-export interface GuestOptions {
-  readonly name: string;
-  readonly uuid?: string;
-  /** Default 1. */
-  readonly vcpus?: number;
-  /** Burn CPU on every vCPU (default), or halt. */
-  readonly burn?: boolean;
-  /** CPU list that all vCPU threads are bound to. */
-  readonly cpuset?: string;
-  /** A whole `<cputune>` element. */
-  readonly cputuneXml?: string;
-  /** A whole `<metadata>` element. */
-  readonly metadataXml?: string;
-  readonly title?: string;
-  /** Transient (default), or defined and then started. */
-  readonly persistent?: boolean;
-}
-
 export class Guest {
   readonly name: string;
   readonly uuid: string;
-  readonly vcpus: number;
   readonly #libvirt: Libvirt;
   readonly #imagePath: string;
   readonly #xmlPath: string;
   readonly #persistent: boolean;
+  #vcpus: number;
 
   /** `imageDir` must be reachable for the user that libvirt runs QEMU as. Makes the disk; `start` makes the guest. */
   constructor(libvirt: Libvirt, imageDir: string, options: GuestOptions) {
     this.name = options.name;
     this.uuid = options.uuid ?? randomUUID();
-    this.vcpus = options.vcpus ?? 1;
+    this.#vcpus = options.vcpus ?? 1;
     this.#libvirt = libvirt;
     this.#imagePath = join(imageDir, `${this.uuid}.img`);
     this.#persistent = options.persistent ?? false;
     this.#xmlPath = join(imageDir, `${this.uuid}.xml`);
     writeFileSync(this.#xmlPath, domainXml(this, this.#imagePath, options));
-    writeFileSync(this.#imagePath, bootDisk(options.burn === false ? 'idle' : 'burn'));
+    const program = options.program ?? { kind: options.burn === false ? 'idle' : 'burn' };
+    writeFileSync(this.#imagePath, bootDisk(program, options.bootDisk?.bytes));
     chmodSync(this.#imagePath, 0o666);
+  }
+
+  /** Online now. */
+  get vcpus(): number {
+    return this.#vcpus;
   }
 
   /** The QEMU process now; throws when the guest does not run. */
@@ -109,6 +107,49 @@ export class Guest {
     for (const path of [this.#imagePath, this.#xmlPath]) rmSync(path, { force: true });
   }
 
+  /** Adds a disk to the running guest; libvirt has it on return. */
+  async plugDisk(disk: NamedDisk): Promise<void> {
+    await this.#plug(diskXml(disk));
+  }
+
+  /** Returns when libvirt has let go of it, for which a virtio disk needs a guest that burns. */
+  async unplugDisk(target: string): Promise<void> {
+    await this.#virshOk(['detach-disk', this.uuid, target, '--live']);
+    const isGone = async (): Promise<boolean> => !(await this.#list('domblklist')).some(([name]) => name === target);
+    await waitUntil(`guest ${this.name} to let go of disk ${target}`, isGone, { seconds: 10 });
+  }
+
+  /** Its interfaces now, in the order of the XML; without a tap (user-mode network) `tap` is null. */
+  async interfaces(): Promise<{ readonly tap: string | null; readonly type: string; readonly mac: string }[]> {
+    const rows = await this.#list('domiflist');
+    return rows.map(([tap = '-', type = '', , , mac = '']) => ({ tap: tap === '-' ? null : tap, type, mac }));
+  }
+
+  /** Name of its only or first tap; throws when it has none. */
+  async tap(): Promise<string> {
+    const tap = (await this.interfaces()).find((each) => each.tap !== null)?.tap;
+    if (tap === undefined || tap === null) throw new Error(`guest ${this.name} has no tap`);
+    return tap;
+  }
+
+  async plugInterface(device: GuestInterface): Promise<void> {
+    await this.#plug(interfaceXml(device));
+  }
+
+  /** Returns when libvirt has let go of it, for which it needs a guest that burns. */
+  async unplugInterface(mac: string): Promise<void> {
+    const type = (await this.interfaces()).find((each) => each.mac === mac)?.type ?? '';
+    await this.#virshOk(['detach-interface', this.uuid, type, '--mac', mac, '--live']);
+    const isGone = async (): Promise<boolean> => !(await this.interfaces()).some((each) => each.mac === mac);
+    await waitUntil(`guest ${this.name} to let go of interface ${mac}`, isGone, { seconds: 10 });
+  }
+
+  /** Plugs vCPUs in, `count` altogether, `maxVcpus` at most. Never fewer: QEMU cannot take them out under emulation. */
+  async plugVcpus(count: number): Promise<void> {
+    await this.#virshOk(['setvcpus', this.uuid, String(count), '--live']);
+    this.#vcpus = count;
+  }
+
   virsh(args: readonly string[]): Promise<CommandResult> {
     return execute('virsh', ['-q', '-c', this.#libvirt.uri, ...args]);
   }
@@ -116,6 +157,22 @@ export class Guest {
   /** `virsh schedinfo` as it prints it. */
   async schedinfo(): Promise<string> {
     return output('virsh', ['-q', '-c', this.#libvirt.uri, 'schedinfo', this.uuid]);
+  }
+
+  async #plug(deviceXml: string): Promise<void> {
+    const path = `${this.#xmlPath}.device`;
+    writeFileSync(path, deviceXml);
+    try {
+      await this.#virshOk(['attach-device', this.uuid, path, '--live']);
+    } finally {
+      rmSync(path);
+    }
+  }
+
+  /** The rows of one of virsh's tables. */
+  async #list(command: 'domblklist' | 'domiflist'): Promise<string[][]> {
+    const text = await output('virsh', ['-q', '-c', this.#libvirt.uri, command, this.uuid]);
+    return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim().split(/\s+/)]));
   }
 
   async #virshOk(args: readonly string[]): Promise<void> {
@@ -141,34 +198,4 @@ function readOrEmpty(path: string): string {
   } catch {
     return '';
   }
-}
-
-/** 16 MiB, one disk, no network, no USB, no balloon: about 35 MiB of QEMU and no threads that stir. */
-function domainXml({ name, uuid, vcpus }: Guest, imagePath: string, options: GuestOptions): string {
-  const cpuset = options.cpuset === undefined ? '' : ` cpuset='${options.cpuset}'`;
-  return `<domain type='qemu'>
-  <name>${escapeXml(name)}</name>
-  <uuid>${uuid}</uuid>
-  ${options.title === undefined ? '' : `<title>${escapeXml(options.title)}</title>`}
-  ${options.metadataXml ?? ''}
-  <memory unit='MiB'>16</memory>
-  <vcpu placement='static'${cpuset}>${vcpus}</vcpu>
-  ${options.cputuneXml ?? ''}
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <features><acpi/><apic/></features>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/>
-      <source file='${imagePath}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-`;
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[<>&'"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
