@@ -14,6 +14,8 @@ export interface InterfacesReading {
 export interface ReadInterface {
   readonly mac: string;
   readonly device: string;
+  /** Of the device: another one is another device under the old name. */
+  readonly ifindex: number;
   /** Null: could not be read this time. */
   readonly counters: InterfaceTotals | null;
 }
@@ -27,6 +29,7 @@ export interface InterfacesAccount {
 
 interface OneInterface {
   readonly atMonotonicMs: number;
+  readonly ifindex: number;
   readonly counts: Rising<InterfaceTotals>;
   readonly rates: InterfaceRates | null;
 }
@@ -35,17 +38,15 @@ interface OneInterface {
 export function accountInterfaces(account: InterfacesAccount | null, reading: InterfacesReading): InterfacesAccount {
   const { atMonotonicMs } = reading;
   const interfaces = new Map(account?.interfaces);
-  for (const { mac, device, counters } of reading.interfaces) {
+  for (const { mac, device, ifindex, counters } of reading.interfaces) {
     const key = keyOf(mac, device);
     const before = interfaces.get(key) ?? null;
     const elapsed = before === null ? 0 : (atMonotonicMs - before.atMonotonicMs) / 1000;
     if (counters === null || (before !== null && elapsed <= 0)) continue;
-    const counts = rising(before?.counts ?? null, counters);
-    interfaces.set(key, {
-      atMonotonicMs,
-      counts,
-      rates: counts.rises === null ? null : ratesOf(counts.rises, elapsed),
-    });
+    const anew = before !== null && before.ifindex !== ifindex;
+    const counts = rising(before?.counts ?? null, counters, anew);
+    const rates = counts.rises === null ? null : ratesOf(counts.rises, elapsed);
+    interfaces.set(key, { atMonotonicMs, ifindex, counts, rates });
   }
   const signals = reading.interfaces.flatMap(({ mac, device }): InterfaceSignals[] => {
     const found = interfaces.get(keyOf(mac, device));

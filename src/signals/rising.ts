@@ -19,7 +19,8 @@ export interface Rising<T extends Counts<T>> {
   readonly rises: T | null;
 }
 
-export function rising<T extends Counts<T>>(last: Rising<T> | null, now: T): Rising<T> {
+/** `anew`: it is known to be another source, though no counter has gone back. */
+export function rising<T extends Counts<T>>(last: Rising<T> | null, now: T, anew = false): Rising<T> {
   const names = Object.keys(now) as (keyof T)[];
   const each = <V>(value: (name: keyof T) => V): { [Name in keyof T]: V } => {
     const values = {} as { [Name in keyof T]: V };
@@ -28,7 +29,7 @@ export function rising<T extends Counts<T>>(last: Rising<T> | null, now: T): Ris
   };
   if (last === null) return { reading: now, marks: now, totals: now, before: each(() => 0), rises: null };
   const marks = each((name) => now[name] ?? last.marks[name]) as T;
-  if (names.some((name) => (marks[name] ?? 0) < (last.marks[name] ?? 0))) {
+  if (anew || names.some((name) => (marks[name] ?? 0) < (last.marks[name] ?? 0))) {
     const before = each((name) => (last.totals[name] ?? 0) - (marks[name] ?? 0));
     return { reading: now, marks, totals: last.totals, before, rises: null };
   }

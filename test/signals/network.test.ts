@@ -12,8 +12,8 @@ const ZERO: InterfaceTotals = {
   sentDropped: 0,
 };
 
-function tap(device: string, counters: Partial<InterfaceTotals> | null, mac = '52:54:00:00:00:01'): ReadInterface {
-  return { mac, device, counters: counters === null ? null : { ...ZERO, ...counters } };
+function tap(device: string, counters: Partial<InterfaceTotals> | null, ifindex = 7): ReadInterface {
+  return { mac: '52:54:00:00:00:01', device, ifindex, counters: counters === null ? null : { ...ZERO, ...counters } };
 }
 
 function after(...readings: readonly (readonly ReadInterface[])[]): InterfacesAccount {
@@ -38,6 +38,8 @@ test('a device made anew under its old name starts anew', () => {
   const [signals] = after([tap('vnet0', { sentBytes: 900 })], [tap('vnet0', { sentBytes: 10 })]).signals;
   assert.equal(signals?.counters.sentBytes, 900);
   assert.equal(signals?.rates, null);
+  const busier = after([tap('vnet0', { sentBytes: 900 })], [tap('vnet0', { sentBytes: 5000 }, 8)]).signals[0];
+  assert.deepEqual([busier?.counters.sentBytes, busier?.rates], [900, null], 'another ifindex');
 });
 
 test('interfaces come and go; two with one address are kept apart', () => {
