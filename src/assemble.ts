@@ -3,18 +3,15 @@
  * one look or one action. Nothing starts here.
  */
 import { cpus, totalmem } from 'node:os';
+import { assembleGuests, type Guests } from './assemble-guests.js';
 import type { Config } from './config/types.js';
 import { CONTROLS } from './controls/registry.js';
-import { Arrivals } from './domains/arrivals.js';
-import { CpuAccounts } from './domains/cpu-accounts.js';
-import { deviceSight } from './domains/device-sight.js';
-import { DiskReadings } from './domains/disk-readings.js';
-import type { DomainHandles } from './domains/handles.js';
-import { Inventory } from './domains/inventory.js';
 import type { Domain } from './domains/types.js';
-import { type CpuHierarchy, findCpuHierarchy } from './host/cgroup/layout.js';
-import { type GroupChange, GroupWatcher } from './host/cgroup/watch.js';
+import type { CgroupFiles } from './host/cgroup/kernel-files.js';
+import { findHierarchies, type Hierarchies } from './host/cgroup/layout.js';
+import { pageBytes } from './host/cgroup/page-bytes.js';
 import { type Clock, systemClock } from './host/clock.js';
+import { onlineCpus } from './host/cpus.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { connectLibvirt } from './host/libvirt/connect.js';
 import { type SystemdProperties, systemdProperties } from './host/systemd/properties.js';
@@ -43,8 +40,8 @@ import { SnapshotBuilder } from './snapshot/build.js';
 export interface Core {
   readonly parts: Parts;
   readonly libvirt: LibvirtClient;
-  readonly watcher: GroupWatcher;
-  readonly arrivals: Arrivals | null;
+  readonly guests: Guests;
+  readonly systemd: SystemdProperties;
   readonly events: GuestEvents;
   readonly reconciler: Reconciler;
   readonly operator: Operator;
@@ -65,7 +62,8 @@ export interface AssembleOptions {
     readonly clock?: Clock;
     readonly libvirt?: LibvirtClient;
     readonly systemd?: SystemdProperties;
-    readonly hierarchy?: CpuHierarchy;
+    readonly hierarchies?: Hierarchies;
+    readonly cgroupFiles?: CgroupFiles;
     readonly loadPolicies?: () => Promise<LoadResult>;
     readonly sample?: () => Promise<void>;
   };
@@ -75,74 +73,29 @@ export function assemble(options: AssembleOptions): Core {
   const { config, log } = options;
   const { instead = {} } = options;
   const clock = instead.clock ?? systemClock;
-  const hierarchy = instead.hierarchy ?? findCpuHierarchy(config.paths.cgroup);
+  const hierarchies = instead.hierarchies ?? findHierarchies(config.paths.cgroup);
+  const hierarchy = hierarchies.cpu ?? null;
   const libvirt = instead.libvirt ?? connectLibvirt({ uri: config.libvirtUri, log });
+  const systemd = instead.systemd ?? systemdProperties({ log });
   const host = {
     cores: cpus().length,
+    cpus: onlineCpus(),
     cpuVersion: hierarchy?.version ?? 2,
     memoryBytes: totalmem(),
-    pageBytes: PAGE_BYTES,
-    weightless: new Map<string, string | null>(),
+    pageBytes: pageBytes(),
   } as const;
-  const accounts = new CpuAccounts(config.paths.proc);
-
-  const ownerOf = new Map<string, string>();
-  const watcher = new GroupWatcher((change: GroupChange) => {
-    if (arrivals?.handle(change) === true) return;
-    const uuid = ownerOf.get(change.directory);
-    if (uuid === undefined) return;
-    core.events.onGroup(uuid, change);
-    const handles = inventory.handles(uuid);
-    // A vCPU that is plugged in again has a new directory under the old name.
-    if (change.kind === 'created' && handles !== null) watchVcpus(uuid, handles);
-  });
-  const arrivals =
-    hierarchy === null || !options.watch
-      ? null
-      : new Arrivals({
-          hierarchy,
-          procRoot: config.paths.proc,
-          watcher,
-          onArrival: (uuid, pid) => void core.events.onArrival(uuid, pid),
-        });
-
-  const watchGroups = (uuid: string, directories: readonly string[]): void => {
-    if (!options.watch) return;
-    for (const directory of directories) if (watcher.add(directory)) ownerOf.set(directory, uuid);
-  };
-  const watchVcpus = (uuid: string, handles: DomainHandles): void =>
-    watchGroups(
-      uuid,
-      handles.vcpuGroups().map((vcpu) => handles.vcpuDirectory(vcpu)),
-    );
-  const disks: DiskReadings = new DiskReadings({
+  const guests = assembleGuests({
+    config,
+    clock,
     libvirt,
-    monotonicMs: clock.monotonicMs,
+    hierarchies,
+    ...(instead.cgroupFiles && { cgroupFiles: instead.cgroupFiles }),
+    watch: options.watch,
+    onGroup: (uuid, change) => core.events.onGroup(uuid, change),
+    onArrival: (uuid, pid) => void core.events.onArrival(uuid, pid),
     onLearnt: (uuid) => core.reconciler.request(uuid),
   });
-  const systemd = instead.systemd ?? systemdProperties({ log });
-  const inventory = new Inventory({
-    devices: deviceSight(disks, () => null),
-    hierarchy,
-    procRoot: config.paths.proc,
-    runLibvirt: config.paths.runLibvirt,
-    libvirt,
-    onOpened: (uuid, handles) => {
-      const { domainDir, weightDir } = handles.cgroup;
-      watchGroups(uuid, [domainDir, weightDir]);
-      watchVcpus(uuid, handles);
-      arrivals?.addParentOf(weightDir);
-    },
-    onClosed: (uuid) => {
-      accounts.forget(uuid);
-      for (const [directory, owner] of [...ownerOf]) {
-        if (owner !== uuid) continue;
-        ownerOf.delete(directory);
-        watcher.remove(directory);
-      }
-    },
-    onVcpus: watchVcpus,
-  });
+  const { inventory, disks, hostDevices, accounts } = guests;
 
   const generations = new Generations({
     stateDir: config.stateDir,
@@ -186,7 +139,7 @@ export function assemble(options: AssembleOptions): Core {
     tellFailure: (uuid, control) => tellFailures.get(`${uuid} ${control}`) ?? null,
     contention,
     monotonicMs: clock.monotonicMs,
-    cpu: (uuid) => accounts.of(uuid),
+    signals: (uuid) => accounts.of(uuid),
   });
 
   const parts: Parts = {
@@ -196,6 +149,7 @@ export function assemble(options: AssembleOptions): Core {
     controls: CONTROLS,
     inventory,
     disks,
+    hostDevices,
     generations,
     journal,
     handsOff,
@@ -204,7 +158,10 @@ export function assemble(options: AssembleOptions): Core {
     memory,
     teller,
     picture,
-    looked: () => disks.idle(),
+    looked: async () => {
+      await hostDevices.idle();
+      await disks.idle();
+    },
     manages,
     classOf,
     tellFailures,
@@ -215,15 +172,28 @@ export function assemble(options: AssembleOptions): Core {
   const reconciler = new Reconciler({
     parts,
     cycleMs: config.cycleSeconds * 1000,
-    sample: instead.sample ?? (() => accounts.sample(inventory, clock.monotonicMs)),
+    sample:
+      instead.sample ??
+      (async () => {
+        disks.nextRound(inventory.all(), config.cycleSeconds * 1000);
+        await accounts.sample(inventory);
+      }),
     onCycle: options.onCycle,
   });
-  const snapshots = new SnapshotBuilder({ parts, reconciler, libvirt, config, version: options.version, hierarchy });
+  const snapshots = new SnapshotBuilder({
+    parts,
+    reconciler,
+    libvirt,
+    config,
+    version: options.version,
+    hierarchy,
+    hostPressure: () => accounts.hostPressure,
+  });
   const core: Core = {
     parts,
     libvirt,
-    watcher,
-    arrivals,
+    guests,
+    systemd,
     reconciler,
     snapshots,
     events: new GuestEvents(parts, reconciler),

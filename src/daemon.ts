@@ -187,7 +187,7 @@ async function serve(
 }
 
 async function begin(core: Core, config: Config, log: Log, signal: AbortSignal): Promise<void> {
-  const { parts, libvirt, events, reconciler, arrivals } = core;
+  const { parts, libvirt, events, reconciler, guests } = core;
   const reload = async (): Promise<void> => {
     const ok = await parts.generations.reload();
     if (ok) log.info('policy.reloaded', { generation: parts.generations.latest?.id ?? null });
@@ -195,7 +195,7 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
     if (ok) await reconciler.tick();
   };
   libvirt.onEvent((event) => events.onLibvirt(event));
-  arrivals?.start();
+  guests.arrivals?.start();
   // Watched before it is read, so that no edit in between is lost.
   await watchPolicyDirectory(config.policyDir, () => void reload(), signal);
   reconciler.start();
@@ -249,14 +249,13 @@ function measureEventLoop(core: Core): () => void {
 /** Limits stay in place. False when a thread is stuck in a native call, for which nothing can wait. */
 async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Closer[] = []): Promise<boolean> {
   notify('STOPPING=1');
-  const { parts, reconciler, arrivals, watcher, libvirt } = core;
+  const { parts, reconciler, guests, libvirt, systemd } = core;
   const tidy = (async () => {
-    arrivals?.stop();
+    guests.arrivals?.stop();
     await Promise.allSettled([reconciler.stop(), ...closers.map(async (close) => close())]);
     await parts.history.flush();
-    await libvirt.stop();
-    watcher.close();
-    parts.inventory.close();
+    await Promise.all([libvirt.stop(), systemd.stop()]);
+    guests.close();
   })();
   await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
   if (closers.length > 0) log.info('daemon.stop', {}, 'limits stay in place');

@@ -106,6 +106,13 @@ export function formatSize(bytes: number): string {
   return formatWhole(bytes, SIZE_UNITS, 'B');
 }
 
+/** For a figure that was measured: three digits, `1.23 GiB`. No inverse. */
+export function roundedSize(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const step = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${Number((bytes / 1024 ** step).toPrecision(3))} ${units[step]}`;
+}
+
 /** Inverse of {@link parseRate}. */
 export function formatRate(bytesPerSecond: number): string {
   return formatWhole(bytesPerSecond, RATE_UNITS, 'B/s');

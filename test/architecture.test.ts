@@ -44,6 +44,10 @@ export function valueImports(path: string, text: string): string[] {
 const PURE = [
   'errors.ts',
   'cpu-max-text.ts',
+  'bandwidth-text.ts',
+  'disk-throttle-text.ts',
+  'io-max-text.ts',
+  'domains/types.ts',
   'units.ts',
   'printable.ts',
   'config/suggest.ts',

@@ -31,14 +31,13 @@ export interface Setting extends Place {
 }
 
 export interface HostFacts {
-  /** Online logical CPUs. */
+  /** Online logical CPUs, their count and their numbers. */
   readonly cores: number;
+  readonly cpus: readonly number[];
   readonly cpuVersion: 1 | 2;
   /** Physical memory. */
   readonly memoryBytes: number;
   readonly pageBytes: number;
-  /** Whole disk, `MAJOR:MINOR` → why it does not honour weights; null when it does (BFQ, or iocost switched on). */
-  readonly weightless: ReadonlyMap<string, string | null>;
 }
 
 /** What a control may look at before it decides. */
@@ -47,6 +46,8 @@ export interface Sight {
   read(address: Address): string | null;
   /** False only when the host certainly has no such place: a kernel without that file. */
   exists(address: Address): boolean;
+  /** Why not, where its owner says so: QEMU's or libvirt's words. */
+  problem(address: Address): string | null;
 }
 
 /** One figure of a control for the metrics; null = no limit. */
@@ -64,6 +65,9 @@ export interface UnitProperties {
   readonly unit: string;
   readonly properties: readonly UnitPropertyValue[];
 }
+
+/** `infinity` of a unit's property. */
+export const UNIT_INFINITY = 2n ** 64n - 1n;
 
 /** What somebody else has to be told. */
 export interface Tell {
@@ -136,6 +140,8 @@ export interface Control {
   readonly early?: true;
   /** libvirt has a parameter for each setting: one is told without touching the others. */
   readonly tellsApart?: true;
+  /** Its texts carry what others set beside ours (fields of a throttle that no key asks for), which is kept as it is. */
+  readonly merges?: true;
   /** Pure but for what it sees: what the class asks of this domain now. */
   desired(wanted: EffectiveClass, domain: Domain, host: HostFacts, sight: Sight): Desired;
   /** Where a setting key lives on this instance of the domain; null when there is no such place (vCPU unplugged). */

@@ -3,7 +3,7 @@
  * a period of 100 ms. Never on emulator or I/O threads: a throttled main loop delays QMP, timers and I/O completion.
  * Sources: cgroup-v2.rst (cpu.max), sched-bwc.rst, virDomainSetSchedulerParametersFlags (vcpu_period, vcpu_quota).
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from '../cpu-max-text.js';
 import type { CpuTune, Domain } from '../domains/types.js';
 import type { CpuAmount } from '../policy/types.js';
@@ -18,11 +18,17 @@ import {
   type Setting,
   type Tell,
   told,
+  UNIT_INFINITY,
 } from './control.js';
 import { coresOf, onlineVcpus } from './guaranteed-cores.js';
+import { hasQuotaGroup, quotaGroups, quotaPlace } from './quota-groups.js';
 
 /** The kernel refuses a quota under 1 ms (kernel/sched/core.c, min_cfs_quota_period): 1 % of a vCPU at 100 ms. */
 const LEAST_QUOTA_USEC = 1_000;
+const SYSTEMD_STEP_USEC = 1_000;
+
+const FILE = 'cpu.max';
+const DEPTH = 1;
 
 export const cpuLimit: Control = {
   id: 'cpu.limit',
@@ -49,35 +55,34 @@ export const cpuLimit: Control = {
       return { kind: 'unsupported', reason: 'its vCPUs have real-time scheduling, which quotas do not bind', asked };
     }
     const vcpus = onlineVcpus(domain);
-    const groups = vcpusOf(domain, vcpus);
+    const groups = quotaGroups(domain);
     if (vcpus === 0 || (domain.cgroup !== null && groups.length === 0))
       return { kind: 'unsupported', reason: 'libvirt has made no vCPU groups for it', asked };
     const cores = coresOf(asked.value as CpuAmount, vcpus);
     const perVcpu = cores / vcpus;
-    const quotaUsec = perVcpu >= 1 ? null : Math.round(perVcpu * DEFAULT_PERIOD_USEC);
+    const quotaUsec = quotaOf(asked.value as CpuAmount, vcpus);
     if (quotaUsec !== null && quotaUsec < LEAST_QUOTA_USEC) {
       const reason = `${asked.text} over ${vcpus} vCPUs is under 1 % of each, the least that the kernel takes`;
       return { kind: 'refused', reason, asked };
     }
-    const text = formatCpuMax({ quotaUsec, periodUsec: DEFAULT_PERIOD_USEC });
-    const settings = groups.flatMap((vcpu): Setting[] => {
-      const place = placeOf(vcpu, domain);
-      return place === null ? [] : [{ ...place, key: `vcpu${vcpu}/cpu.max`, text }];
+    const settings = groups.flatMap(({ prefix, vcpus }): Setting[] => {
+      const key = `${prefix}${FILE}`;
+      const place = quotaPlace(key, FILE, DEPTH, domain);
+      const text = formatCpuMax({ quotaUsec: sharedQuota(quotaUsec, vcpus, place), periodUsec: DEFAULT_PERIOD_USEC });
+      return place === null ? [] : [{ ...place, key, text }];
     });
+    const whole = groups.some(({ prefix }) => prefix === '');
     return {
       kind: 'set',
       asked,
       amounts: [amount(quotaUsec === null ? null : cores)],
       display: describe(perVcpu, vcpus),
       settings,
-      notes: [],
+      notes: whole ? ['it has no vCPU groups: the quota binds the whole QEMU process, its I/O threads too'] : [],
     };
   },
 
-  place(key, domain) {
-    const vcpu = Number(/^vcpu(\d+)\/cpu\.max$/.exec(key)?.[1]);
-    return domain.vcpuGroups.includes(vcpu) ? placeOf(vcpu, domain) : null;
-  },
+  place: (key, domain) => (hasQuotaGroup(key, domain) ? quotaPlace(key, FILE, DEPTH, domain) : null),
 
   amountsOf(texts) {
     let sum = 0;
@@ -90,7 +95,12 @@ export const cpuLimit: Control = {
     return texts.size === 0 ? [] : [amount(sum)];
   },
 
-  displayOf(texts) {
+  displayOf(texts, domain) {
+    const whole = texts.get(FILE);
+    if (whole !== undefined) {
+      const [cores, vcpus] = [coresAllowed(whole), Math.max(1, onlineVcpus(domain))];
+      return cores === null ? 'unreadable' : describe(cores / vcpus, vcpus);
+    }
     const each = [...texts.values()].map(coresAllowed);
     const first = each[0];
     if (first === undefined || each.includes(null)) return 'unreadable';
@@ -107,6 +117,8 @@ export const cpuLimit: Control = {
   },
 
   tellFor(texts, domain) {
+    const whole = texts.get(FILE);
+    if (whole !== undefined) return unitQuota(whole, domain);
     const [first, ...others] = texts.values();
     if (first === undefined || others.some((text) => text !== first)) return null;
     return tellText(first, domain.facts?.tuning.cpu ?? null);
@@ -130,15 +142,25 @@ export const cpuLimit: Control = {
   },
 };
 
-/** While the guest starts, also the vCPUs whose groups are still to come: their originals are recorded ahead of them. */
-function vcpusOf(domain: Domain, online: number): readonly number[] {
-  if (domain.state !== 'starting') return domain.vcpuGroups;
-  return [...new Set([...domain.vcpuGroups, ...Array.from({ length: online }, (_, vcpu) => vcpu)])];
+/** Quota of each vCPU; null where it would be all of it. */
+export function quotaOf(limit: CpuAmount, vcpus: number): number | null {
+  const perVcpu = coresOf(limit, vcpus) / vcpus;
+  return perVcpu >= 1 ? null : Math.round(perVcpu * DEFAULT_PERIOD_USEC);
 }
 
-function placeOf(vcpu: number, domain: Domain): Place | null {
-  if (domain.cgroup === null) return null;
-  return { path: join(domain.cgroup.domainDir, `vcpu${vcpu}`, 'cpu.max'), writer: 'direct', depth: 1 };
+function sharedQuota(quotaUsec: number | null, vcpus: number, place: Place | null): number | null {
+  if (quotaUsec === null) return null;
+  const sum = quotaUsec * vcpus;
+  // systemd rounds CPUQuota up to 1 % (core/cgroup.c): what it would make of our number is what is asked for.
+  return place?.writer === 'systemd' ? Math.ceil(sum / SYSTEMD_STEP_USEC) * SYSTEMD_STEP_USEC : sum;
+}
+
+function unitQuota(text: string, { cgroup }: Domain): Tell | null {
+  const cores = coresAllowed(text);
+  if (cgroup === null || cores === null) return null;
+  const value = cores === Number.POSITIVE_INFINITY ? UNIT_INFINITY : BigInt(Math.round(cores * 1e6));
+  const unit = basename(cgroup.domainDir);
+  return { calls: [], units: [{ unit, properties: [{ name: 'CPUQuotaPerSecUSec', value }] }] };
 }
 
 /** The period is sent only where libvirt's own view has another one: each set call writes the kernel again. */

@@ -1,10 +1,11 @@
 /** The CPU accounts of all running guests: a sampler and an account each, as long as the instance lives. */
-import type { Group } from '../host/cgroup/group.js';
-import { CpuSampler } from '../host/proc/cpu-sampler.js';
+import { CpuSampler, type VcpuSource } from '../host/proc/cpu-sampler.js';
 import { inSlices } from '../host/slices.js';
 import { accountCpu, type CpuAccount } from '../signals/cpu.js';
 import type { CpuCounters } from '../snapshot/types.js';
+import type { DomainHandles } from './handles.js';
 import type { Inventory } from './inventory.js';
+import type { Domain } from './types.js';
 
 export class CpuAccounts {
   readonly #procRoot: string;
@@ -25,12 +26,12 @@ export class CpuAccounts {
       if (handles === null || domain.process === null) return;
       const sampler = this.#samplers.get(domain.uuid) ?? new CpuSampler(this.#procRoot);
       this.#samplers.set(domain.uuid, sampler);
-      const groups = new Map<number, Group>();
-      for (const vcpu of domain.vcpuGroups) {
-        const group = handles.group(handles.vcpuDirectory(vcpu));
-        if (group !== null) groups.set(vcpu, group);
-      }
-      const reading = sampler.read(domain.process.pid, groups, handles.cgroup.version, monotonicMs());
+      const reading = sampler.read(
+        domain.process.pid,
+        sourcesOf(domain, handles),
+        handles.cgroup.version,
+        monotonicMs(),
+      );
       if (reading === null) return;
       this.#accounts.set(domain.uuid, accountCpu(this.#accounts.get(domain.uuid) ?? null, reading));
     });
@@ -42,4 +43,19 @@ export class CpuAccounts {
     this.#samplers.delete(uuid);
     this.#accounts.delete(uuid);
   }
+}
+
+/** A guest without vCPU groups is throttled as a whole: counted once, with its first vCPU. */
+function sourcesOf(domain: Domain, handles: DomainHandles): Map<number, VcpuSource> {
+  const sources = new Map<number, VcpuSource>();
+  for (const vcpu of domain.vcpuGroups) {
+    const group = handles.group(handles.vcpuDirectory(vcpu));
+    if (group !== null) sources.set(vcpu, { threadId: null, group });
+  }
+  if (sources.size > 0) return sources;
+  for (const [vcpu, threadId] of domain.vcpuThreads) {
+    const group = sources.size === 0 ? handles.group(handles.cgroup.domainDir) : null;
+    sources.set(vcpu, { threadId, group });
+  }
+  return sources;
 }

@@ -7,7 +7,7 @@ import type { DeviceSight } from './sight.js';
 import type { Domain } from './types.js';
 
 /** Canonical text of a tap's limit; null when it cannot be read. */
-export type ReadTap = (device: string, direction: 'in' | 'out') => string | null;
+export type ReadTap = (domain: Domain, device: string, direction: 'in' | 'out') => string | null;
 
 export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, readTap: ReadTap): DeviceSight {
   return {
@@ -15,19 +15,13 @@ export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, readTa
       const target = qemuTarget(path);
       if (target !== null) return disks.throttle(domain, target);
       const tap = /^tap:(.+)\/(in|out)$/.exec(path);
-      return tap === null ? null : readTap(tap[1] ?? '', tap[2] as 'in' | 'out');
+      return tap === null ? null : readTap(domain, tap[1] ?? '', tap[2] as 'in' | 'out');
     },
-    exists(domain, { path }) {
+    problem(domain, { path }) {
       const target = qemuTarget(path);
-      // Not asked yet is not a no.
-      return target === null || disks.of(domain, target)?.throttleProblem == null;
+      return target === null ? null : (disks.of(domain, target)?.throttleProblem ?? null);
     },
   };
-}
-
-/** Why QEMU has no throttle for a disk, in libvirt's words; null when it has one or was not asked. */
-export function throttleProblem(disks: Pick<DiskReadings, 'of'>, domain: Domain, target: string): string | null {
-  return disks.of(domain, target)?.throttleProblem ?? null;
 }
 
 function qemuTarget(path: string): string | null {

@@ -6,6 +6,7 @@ import type { Sight } from '../controls/control.js';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
 import { AncestorGroups } from './ancestors.js';
+import type { BareGuest, BareGuests } from './bare.js';
 import { Entry, type EntryWatch } from './entry.js';
 import type { DomainHandles } from './handles.js';
 import { type LocateOptions, locateProcess } from './locate.js';
@@ -14,6 +15,8 @@ import type { Address, Domain, DomainState, HostDevice } from './types.js';
 
 export interface InventoryOptions extends LocateOptions, EntryWatch {
   readonly libvirt: LibvirtClient;
+  /** QEMU processes that libvirt does not run. */
+  readonly bare: Pick<BareGuests, 'scan'>;
   /** What is no cgroup file: QEMU's throttles, taps. */
   readonly devices: DeviceSight;
 }
@@ -53,13 +56,20 @@ export class Inventory {
     return entry.sight;
   }
 
-  /** Asks libvirt for the list, and for the XML of domains that are new or have another running instance. */
+  /** Who is there: by libvirt's list, and by /proc for those that libvirt does not run. */
   async resync(): Promise<{ readonly ok: boolean; readonly message: string | null }> {
+    const result = await this.#resyncListed();
+    await this.#resyncBare();
+    // Without libvirt by configuration there is nobody to wait for.
+    if (result.ok || this.#options.libvirt.status().uri === null) this.complete = true;
+    return result;
+  }
+
+  /** Asks libvirt for the list, and for the XML of domains that are new or have another running instance. */
+  async #resyncListed(): Promise<{ readonly ok: boolean; readonly message: string | null }> {
     const listed = await this.#options.libvirt.list();
     if (!listed.ok) {
       this.#dropDead();
-      // Without libvirt by configuration there is nobody to wait for.
-      if (this.#options.libvirt.status().uri === null) this.complete = true;
       return { ok: false, message: listed.message };
     }
     const seen = new Set<string>();
@@ -72,9 +82,10 @@ export class Inventory {
     this.#locateAll();
     await Promise.all(due.map((uuid) => this.refreshFacts(uuid)));
     this.#locateAll();
-    for (const uuid of [...this.#entries.keys()]) if (!seen.has(uuid)) this.#dropUnlisted(uuid);
+    for (const [uuid, { domain }] of [...this.#entries]) {
+      if (domain.source === 'libvirt' && !seen.has(uuid)) this.#dropUnlisted(uuid);
+    }
     this.#dropDead();
-    this.complete = true;
     return { ok: true, message: null };
   }
 
@@ -211,6 +222,39 @@ export class Inventory {
     for (const [uuid, entry] of [...this.#entries]) {
       if (entry.domain.process !== null && !entry.processAlive) this.stopped(uuid);
     }
+  }
+
+  async #resyncBare(): Promise<void> {
+    const listed = [...this.#entries.values()].filter(({ domain }) => domain.source === 'libvirt');
+    const pids = new Map(listed.map(({ domain }) => [domain.uuid, domain.process?.pid ?? null]));
+    const { guests } = await this.#options.bare.scan(pids);
+    const found = new Set<string>();
+    for (const guest of guests) if (this.#mergeBare(guest)) found.add(guest.uuid);
+    for (const [uuid, { domain }] of [...this.#entries]) {
+      if (domain.source === 'bare' && !found.has(uuid)) this.#dropUnlisted(uuid);
+    }
+  }
+
+  /** False for one whose place a guest of libvirt's has taken meanwhile. */
+  #mergeBare(guest: BareGuest): boolean {
+    const { uuid, name, process, cgroup, groups, obstacle } = guest;
+    const known = this.#entries.get(uuid);
+    if (known?.domain.source === 'libvirt') return false;
+    const listed: ListedDomain = { uuid, name, id: null, persistent: false, state: 'running' };
+    const entry = known ?? new Entry(listed, 'bare', this.#options.procRoot, this.#options);
+    this.#entries.set(uuid, entry);
+    entry.listed = listed;
+    entry.facts = guest.facts;
+    entry.vcpuThreads = guest.vcpuThreads;
+    if (cgroup === null || obstacle !== null) {
+      entry.setObstacle(obstacle ?? 'it has no CPU cgroup of its own: observed only');
+      return true;
+    }
+    const { process: before, cgroup: at } = entry.domain;
+    const same = before?.startTicks === process.startTicks && at?.inode === cgroup.inode && entry.alive;
+    if (same) entry.rebuild();
+    else entry.open({ ok: true, process, cgroup, groups }, this.#entries.values());
+    return true;
   }
 
   #newEntry(listed: ListedDomain): Entry {

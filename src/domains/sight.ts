@@ -12,11 +12,12 @@ import type { Address, Domain } from './types.js';
 /** Reads addresses with a scheme: `qemu:vda`, `tap:vnet0/in`. */
 export interface DeviceSight {
   read(domain: Domain, address: Address): string | null;
-  exists(domain: Domain, address: Address): boolean;
+  /** Why there is no such place; null when there is one, or that is not known yet. */
+  problem(domain: Domain, address: Address): string | null;
 }
 
 /** Of a guest that is not there nothing can be seen. */
-export const BLIND: Sight = { read: () => null, exists: () => true };
+export const BLIND: Sight = { read: () => null, exists: () => true, problem: () => null };
 
 export function sightOf(
   current: () => { readonly domain: Domain; readonly handles: DomainHandles | null },
@@ -32,10 +33,11 @@ export function sightOf(
     },
     exists(address) {
       const { domain, handles } = current();
-      if (!address.path.startsWith('/')) return devices.exists(domain, address);
+      if (!address.path.startsWith('/')) return devices.problem(domain, address) === null;
       if (handles === null) return true;
       return isAbove(domain, address) ? ancestors.read(address, handles) !== null : handles.exists(address);
     },
+    problem: (address) => (address.path.startsWith('/') ? null : devices.problem(current().domain, address)),
   };
 }
 

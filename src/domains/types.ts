@@ -194,10 +194,19 @@ export interface Address {
   readonly device?: string;
 }
 
-/** The host device that a virtual disk stands on. */
+/** A whole disk of the host. */
+export interface HostDisk {
+  /** `254:0` */
+  readonly device: string;
+  /** `vda` */
+  readonly name: string;
+  /** Who shares its time by weight; null when nobody does. */
+  readonly weightsKeptBy: 'bfq' | 'iocost' | null;
+}
+
+/** What a virtual disk stands on: the whole disks behind partitions, LVM and dm. */
 export type HostDevice =
-  /** Whole disks, `MAJOR:MINOR`, behind partitions, LVM and dm. */
-  | { readonly ok: true; readonly devices: readonly string[]; readonly notes: readonly string[] }
+  | { readonly ok: true; readonly disks: readonly HostDisk[]; readonly notes: readonly string[] }
   | { readonly ok: false; readonly reason: string };
 
 export interface Domain {

@@ -3,9 +3,9 @@
  * for every write. One domain is written without a pause in between, so that no other work sees it half done. What
  * systemd owns is left to `tell.ts`.
  */
-import { basename, dirname } from 'node:path';
 import type { DomainHandles } from '../domains/handles.js';
-import { type WriteResult, writeCpuFile } from '../host/cgroup/write.js';
+import type { GroupFile } from '../host/cgroup/codec.js';
+import { type WriteResult, writeValue } from '../host/cgroup/write.js';
 import { orderWrites, widens } from './order.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
 import type { Outcome } from './types.js';
@@ -38,9 +38,14 @@ export function applyDomain(
 }
 
 function writeSetting(write: PlannedWrite, handles: DomainHandles): Pick<WriteOutcome, 'outcome' | 'message'> {
-  const group = handles.group(dirname(write.path));
-  if (group === null) return { outcome: 'vanished', message: null };
-  return outcomeOf(writeCpuFile(group, basename(write.path), handles.cgroup.version, write.text), write);
+  const at = handles.at(write);
+  if (at === null) return { outcome: 'vanished', message: null };
+  return outcomeOf(writeValue(at, write.text), write);
+}
+
+/** A value of a group that is no guest's. */
+export function writeGroupFile(at: GroupFile, text: string): WriteResult {
+  return writeValue(at, text);
 }
 
 function outcomeOf(result: WriteResult, write: PlannedWrite): Pick<WriteOutcome, 'outcome' | 'message'> {
@@ -63,7 +68,15 @@ function outcomeOf(result: WriteResult, write: PlannedWrite): Pick<WriteOutcome,
 function explainErrno(errno: string, message: string): string {
   switch (errno) {
     case 'EINVAL':
-      return 'the kernel refused the value (EINVAL): out of range, or over the quota of a group above';
+      return 'the kernel refused the value (EINVAL): out of range, or over what a group above allows';
+    case 'EBUSY':
+      return 'the kernel cannot bring the guest below that (EBUSY): it uses more and nothing can be reclaimed';
+    case 'ENODEV':
+      return 'the kernel limits no such device (ENODEV): it is no whole disk, or was removed';
+    case 'EOPNOTSUPP':
+      return 'this kernel does not do that here (EOPNOTSUPP)';
+    case 'ENOSPC':
+      return 'the group has no CPU left that it could run on (ENOSPC)';
     case 'EACCES':
     case 'EPERM':
       return `not permitted (${errno}): a sandbox or SELinux keeps virtslad from writing cgroup files`;

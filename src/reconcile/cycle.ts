@@ -90,6 +90,7 @@ function mayRecord(parts: Parts, uuid: string): boolean {
 export function planOf(parts: Parts, uuid: string): DomainPlan | null {
   const domain = parts.inventory.get(uuid);
   if (domain === null) return null;
+  parts.hostDevices.want(domain);
   const released = parts.handsOff.of(uuid)?.kind === 'released';
   // Without a policy, or a description from libvirt, nobody knows what the guest is owed: what stands, stands.
   if (!released && (parts.generations.active === null || domain.facts === null)) {

@@ -1,6 +1,7 @@
 /** What a cycle works with, wired in `src/daemon.ts`. */
 import type { Control, HostFacts } from '../controls/control.js';
 import type { DiskReadings } from '../domains/disk-readings.js';
+import type { HostDevices } from '../domains/host-devices.js';
 import type { Inventory } from '../domains/inventory.js';
 import type { Domain } from '../domains/types.js';
 import type { Clock } from '../host/clock.js';
@@ -25,6 +26,7 @@ export interface Parts {
   readonly controls: readonly Control[];
   readonly inventory: Inventory;
   readonly disks: DiskReadings;
+  readonly hostDevices: HostDevices;
   readonly generations: Generations;
   readonly journal: Journal;
   readonly handsOff: HandsOffRegister;

@@ -4,13 +4,13 @@
  */
 import type { Amount, Control, Desired, Setting, Sight } from '../controls/control.js';
 import { guaranteedCores, onlineVcpus } from '../controls/guaranteed-cores.js';
+import { type GuestSignals, NO_SIGNALS } from '../domains/accounts.js';
 import type { Domain } from '../domains/types.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type {
   AmountSnapshot,
   ControlSnapshot,
   ControlStatus,
-  CpuCounters,
   DomainSnapshot,
   SettingSnapshot,
 } from '../snapshot/types.js';
@@ -34,7 +34,7 @@ export interface PictureSources {
   tellFailure(uuid: string, control: string): string | null;
   readonly contention: Contention;
   monotonicMs(): number;
-  cpu(uuid: string): CpuCounters | null;
+  signals(uuid: string): GuestSignals;
 }
 
 export class Picture {
@@ -58,7 +58,7 @@ export class Picture {
   }
 
   domains(): DomainSnapshot[] {
-    return [...this.#domains.values()].map((one) => ({ ...one, cpu: this.#sources.cpu(one.uuid) }));
+    return [...this.#domains.values()].map((one) => ({ ...one, ...this.#sources.signals(one.uuid) }));
   }
 
   describe(plan: DomainPlan, outcomes: readonly WriteOutcome[]): DomainSnapshot {
@@ -73,6 +73,7 @@ export class Picture {
     return {
       uuid: domain.uuid,
       name: domain.name,
+      source: domain.source,
       id: domain.facts?.id ?? null,
       state: domain.state,
       className: effective?.name ?? null,
@@ -90,7 +91,7 @@ export class Picture {
         (domain.facts !== null || domain.process === null) &&
         controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
       controls: domain.process === null && domain.obstacle === null ? [] : controls,
-      cpu: null,
+      ...NO_SIGNALS,
     };
   }
 

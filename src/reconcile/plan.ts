@@ -163,7 +163,9 @@ function nextRecord(
       : stored.instance !== instance || missing || dropped.length > 0;
   // A repair of a value that is on record needs no disk.
   const recorded = states.every(({ setting }) => stored?.settings[setting.key]?.written.includes(setting.text));
-  if (!due && (!writing || recorded)) return null;
+  // What others set beside ours has changed the text: without it on record, a release would take ours for theirs.
+  const merged = stored !== null && control.merges === true && !recorded;
+  if (!due && !merged && (!writing || recorded)) return null;
   const settings = { ...record?.settings };
   for (const key of dropped) delete settings[key];
   for (const { setting, actual } of states) {

@@ -8,6 +8,7 @@ import { nextBoundary } from '../policy/schedule.js';
 import type { Parts } from '../reconcile/parts.js';
 import type { Reconciler } from '../reconcile/reconciler.js';
 import { feasibilityOf } from './feasibility.js';
+import type { PressureSignals } from './signals.js';
 import type { Snapshot } from './types.js';
 
 export interface SnapshotSources {
@@ -17,6 +18,7 @@ export interface SnapshotSources {
   readonly config: Config;
   readonly version: string;
   readonly hierarchy: CpuHierarchy | null;
+  hostPressure(): PressureSignals | null;
 }
 
 const FRESH_MS = 500;
@@ -92,6 +94,7 @@ export class SnapshotBuilder {
         cores: host.cores,
         cpuVersion: host.cpuVersion,
         facts: this.hostFacts,
+        pressure: this.#sources.hostPressure(),
         ...feasibilityOf(domains, host.cores),
       },
       lastReconcileSuccessMs: reconciler.lastSuccessMs,

@@ -5,6 +5,7 @@
 
 import type { DomainState } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
+import type { DiskSignals, InterfaceSignals, MemorySignals, PressureSignals } from './signals.js';
 
 export type ControlStatus =
   | 'holds' // actual is desired
@@ -75,6 +76,8 @@ export interface CpuCounters {
 export interface DomainSnapshot {
   readonly uuid: string;
   readonly name: string;
+  /** Who runs it: libvirt, or nobody that virtslad could ask. */
+  readonly source: 'libvirt' | 'bare';
   readonly id: number | null;
   readonly state: DomainState;
   readonly className: string | null;
@@ -91,6 +94,10 @@ export interface DomainSnapshot {
   readonly compliant: boolean;
   readonly controls: readonly ControlSnapshot[];
   readonly cpu: CpuCounters | null;
+  readonly memory: MemorySignals | null;
+  readonly disks: readonly DiskSignals[];
+  readonly interfaces: readonly InterfaceSignals[];
+  readonly pressure: PressureSignals | null;
 }
 
 /** Monotone counters of the daemon; per domain where the key is a uuid. */
@@ -152,6 +159,8 @@ export interface Snapshot {
     readonly weightSum: number;
     readonly weightCapacity: number;
     readonly guaranteedCores: number;
+    /** null: this kernel has no PSI. */
+    readonly pressure: PressureSignals | null;
   };
   readonly lastReconcileSuccessMs: number | null;
   readonly cycleSeconds: number;

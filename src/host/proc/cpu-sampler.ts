@@ -10,6 +10,12 @@ import { throttledUsec } from '../cgroup/cpu-files.js';
 import { type Group, readText } from '../cgroup/group.js';
 import { type ProcessStat, readProcessStat } from './process.js';
 
+/** Where a vCPU's counters are: its thread, by number or as the first of its group, and the group that throttles it. */
+export interface VcpuSource {
+  readonly threadId: number | null;
+  readonly group: Group | null;
+}
+
 interface Thread {
   readonly threadId: number;
   readonly fd: number;
@@ -24,8 +30,13 @@ export class CpuSampler {
     this.#procRoot = procRoot;
   }
 
-  /** `groups`: vCPU number → its group. Null when the process is gone, or cannot be read now. */
-  read(pid: number, groups: ReadonlyMap<number, Group>, version: 1 | 2, atMonotonicMs: number): CpuReading | null {
+  /** Null when the process is gone, or cannot be read now. */
+  read(
+    pid: number,
+    sources: ReadonlyMap<number, VcpuSource>,
+    version: 1 | 2,
+    atMonotonicMs: number,
+  ): CpuReading | null {
     if (pid !== this.#pid) this.close();
     this.#pid = pid;
     let process: ProcessStat | null;
@@ -36,8 +47,8 @@ export class CpuSampler {
     }
     if (process === null) return null;
     const vcpus = new Map<number, VcpuReading>();
-    for (const [vcpu, group] of groups) {
-      const reading = this.#readVcpu(vcpu, group, version);
+    for (const [vcpu, source] of sources) {
+      const reading = this.#readVcpu(vcpu, source, version);
       if (reading !== null) vcpus.set(vcpu, reading);
     }
     for (const vcpu of [...this.#threads.keys()]) if (!vcpus.has(vcpu)) this.#close(vcpu);
@@ -48,8 +59,8 @@ export class CpuSampler {
     for (const vcpu of [...this.#threads.keys()]) this.#close(vcpu);
   }
 
-  #readVcpu(vcpu: number, group: Group, version: 1 | 2): VcpuReading | null {
-    const thread = this.#threads.get(vcpu) ?? this.#open(vcpu, group, version);
+  #readVcpu(vcpu: number, source: VcpuSource, version: 1 | 2): VcpuReading | null {
+    const thread = this.#threads.get(vcpu) ?? this.#open(vcpu, source, version);
     if (thread === null) return null;
     try {
       const [ran = '0', waited = '0'] = readText(thread.fd).split(' ');
@@ -57,7 +68,7 @@ export class CpuSampler {
         threadId: thread.threadId,
         ranNs: BigInt(ran),
         waitedNs: BigInt(waited),
-        throttledUsec: throttledUsec(group.read('cpu.stat')),
+        throttledUsec: throttledUsec(source.group?.read('cpu.stat') ?? null),
       };
     } catch {
       this.#close(vcpu);
@@ -65,8 +76,9 @@ export class CpuSampler {
     }
   }
 
-  #open(vcpu: number, group: Group, version: 1 | 2): Thread | null {
-    const threadId = Number(group.readOnce(version === 1 ? 'tasks' : 'cgroup.threads')?.split('\n')[0]);
+  #open(vcpu: number, source: VcpuSource, version: 1 | 2): Thread | null {
+    const inGroup = version === 1 ? 'tasks' : 'cgroup.threads';
+    const threadId = source.threadId ?? Number(source.group?.readOnce(inGroup)?.split('\n')[0]);
     if (!Number.isSafeInteger(threadId) || threadId <= 0) return null;
     try {
       const path = join(this.#procRoot, String(this.#pid), 'task', String(threadId), 'schedstat');

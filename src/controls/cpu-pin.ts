@@ -1,0 +1,103 @@
+/**
+ * cpu.pin: the host CPUs on which the guest's vCPU threads may run; QEMU's own threads stay where they are. The kernel's
+ * cpuset of each vCPU group is written, and libvirt is told, so that its view and the threads' affinity agree.
+ * Sources: cgroup-v2.rst (cpuset.cpus), virDomainPinVcpuFlags.
+ */
+import { join } from 'node:path';
+import type { Domain } from '../domains/types.js';
+import { cpuList } from '../policy/value-types.js';
+import { formatCpuList, parseCpuList } from '../units.js';
+import { type Amount, type Control, type Desired, type Original, type Place, type Setting, told } from './control.js';
+
+const FILE = 'cpuset.cpus';
+
+export const cpuPin: Control = {
+  id: 'cpu.pin',
+  scope: 'domain',
+  built: true,
+  summary: 'Host CPUs on which the vCPU threads may run',
+  keys: [
+    {
+      key: 'cpu.pin',
+      schema: cpuList,
+      summary: 'Host CPUs on which the vCPU threads may run',
+      unit: 'CPU list',
+      range: 'CPU numbers 0–8191 and ranges',
+      example: '0-3,8',
+    },
+  ],
+  metrics: [{ name: 'cpu_pinned_cpus', help: 'Host CPUs on which the vCPUs may run', labels: [] }],
+
+  desired(wanted, domain, host, { exists }): Desired {
+    const asked = wanted.values.get('cpu.pin');
+    if (asked === undefined) return { kind: 'unmanaged' };
+    const cpus = asked.value as readonly number[];
+    const missing = cpus.filter((cpu) => !host.cpus.includes(cpu));
+    if (missing.length > 0) {
+      const reason = `this host has the CPUs ${formatCpuList(host.cpus)}, not ${formatCpuList(missing)}`;
+      return { kind: 'refused', reason, asked };
+    }
+    const text = formatCpuList(cpus);
+    const settings = domain.vcpuGroups.flatMap((vcpu): Setting[] => {
+      const place = placeOf(vcpu, domain);
+      return place === null ? [] : [{ ...place, key: `vcpu${vcpu}/${FILE}`, text }];
+    });
+    const [first] = settings;
+    if (first === undefined || !exists(first)) {
+      return { kind: 'unsupported', reason: 'its vCPUs have no cpuset group', asked };
+    }
+    const notes =
+      cpus.length < settings.length ? [`${settings.length} vCPUs share ${cpus.length} host CPUs of the pin`] : [];
+    return { kind: 'set', asked, amounts: [amount(cpus.length)], display: `CPUs ${text}`, settings, notes };
+  },
+
+  place(key, domain) {
+    const vcpu = Number(/^vcpu(\d+)\/cpuset\.cpus$/.exec(key)?.[1]);
+    return domain.vcpuGroups.includes(vcpu) ? placeOf(vcpu, domain) : null;
+  },
+
+  amountsOf(texts) {
+    const each = [...texts.values()].map((text) => (text === null ? null : cpusOf(text)?.length));
+    const [first] = each;
+    return first == null || each.some((count) => count !== first) ? [] : [amount(first)];
+  },
+
+  displayOf(texts) {
+    const each = [...new Set(texts.values())];
+    if (each.includes(null) || each.length === 0) return 'unreadable';
+    return each.length === 1 ? (each[0] === '' ? 'all CPUs' : `CPUs ${each[0]}`) : `uneven: ${each.join(' and ')}`;
+  },
+
+  fromXml(key, { pins }): Original {
+    const vcpu = Number(/^vcpu(\d+)\//.exec(key)?.[1]);
+    const pin = pins[vcpu];
+    const cpus = pin === undefined ? null : cpusOf(pin);
+    return cpus === null ? { text: '', from: 'default' } : { text: formatCpuList(cpus), from: 'xml' };
+  },
+
+  tellFor(texts, domain) {
+    if (domain.source !== 'libvirt') return null;
+    return told(
+      [...texts].flatMap(([key, text]) => {
+        const cpus = cpusOf(text);
+        const vcpu = Number(/^vcpu(\d+)\//.exec(key)?.[1]);
+        return cpus === null || cpus.length === 0 ? [] : [{ call: 'pin' as const, vcpu, cpus }];
+      }),
+    );
+  },
+};
+
+function placeOf(vcpu: number, { groups }: Domain): Place | null {
+  if (groups.cpuset === undefined) return null;
+  return { path: join(groups.cpuset.domainDir, `vcpu${vcpu}`, FILE), writer: 'direct', depth: 1 };
+}
+
+function cpusOf(text: string): readonly number[] | null {
+  if (text === '') return [];
+  const parsed = parseCpuList(text);
+  return parsed.ok ? parsed.value : null;
+}
+
+function amount(value: number): Amount {
+  return { metric: 'cpu_pinned_cpus', labels: {}, value };
+}

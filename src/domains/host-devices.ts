@@ -1,0 +1,92 @@
+/**
+ * What each guest's disks stand on, found when a guest is described anew and kept with it. Looking takes some hundred
+ * microseconds a disk and may be kept waiting by a file system, so it goes on beside the cycle.
+ */
+import type { BlockDevices } from '../host/block/block-devices.js';
+import { chargesWriteback } from '../host/block/file-system.js';
+import type { DiskDevice, Domain, DomainFacts, HostDevice, HostDisk } from './types.js';
+
+/** What cannot be told now may be told later. */
+const RETRY_MS = 30_000;
+/** Schedulers are changed and images moved behind a description that stays the same. */
+const AGAIN_MS = 300_000;
+
+export interface HostDevicesOptions {
+  readonly block: BlockDevices;
+  readonly monotonicMs: () => number;
+  onLearnt(uuid: string, devices: ReadonlyMap<string, HostDevice>): void;
+}
+
+interface Looked {
+  readonly facts: DomainFacts;
+  readonly notBeforeMs: number;
+}
+
+export class HostDevices {
+  readonly #options: HostDevicesOptions;
+  readonly #looked = new Map<string, Looked>();
+  readonly #looking = new Map<string, Promise<void>>();
+
+  constructor(options: HostDevicesOptions) {
+    this.#options = options;
+  }
+
+  /** Called at every look at a guest: nothing when it is known already. */
+  want({ uuid, facts, process }: Domain): void {
+    if (facts === null || process === null || this.#looking.has(uuid)) return;
+    const looked = this.#looked.get(uuid);
+    const sameDisks = looked !== undefined && pathsOf(looked.facts) === pathsOf(facts);
+    if (sameDisks && this.#options.monotonicMs() < looked.notBeforeMs) return;
+    const looking = this.#look(uuid, facts).finally(() => this.#looking.delete(uuid));
+    this.#looking.set(uuid, looking);
+  }
+
+  /** Resolves when nothing is being looked at. */
+  async idle(): Promise<void> {
+    while (this.#looking.size > 0) await Promise.all(this.#looking.values());
+  }
+
+  forget(uuid: string): void {
+    this.#looked.delete(uuid);
+  }
+
+  async #look(uuid: string, facts: DomainFacts): Promise<void> {
+    const { block, monotonicMs, onLearnt } = this.#options;
+    const devices = new Map<string, HostDevice>();
+    let passing = false;
+    for (const disk of facts.tuning.disks) {
+      if (disk.path === null) continue;
+      const found = await deviceOf(block, disk, disk.path);
+      devices.set(disk.target, found.device);
+      passing ||= found.passing;
+    }
+    this.#looked.set(uuid, { facts, notBeforeMs: monotonicMs() + (passing ? RETRY_MS : AGAIN_MS) });
+    onLearnt(uuid, devices);
+  }
+}
+
+function pathsOf({ tuning }: DomainFacts): string {
+  return JSON.stringify(tuning.disks.map(({ target, path, cache }) => [target, path, cache]));
+}
+
+async function deviceOf(
+  block: BlockDevices,
+  { cache }: DiskDevice,
+  path: string,
+): Promise<{ readonly device: HostDevice; readonly passing: boolean }> {
+  const image = await block.imageDevice(path);
+  if (!image.ok) return { device: { ok: false, reason: image.reason }, passing: image.passing };
+  const whole = await block.wholeDisks(image.devices);
+  if (!whole.ok) return { device: { ok: false, reason: whole.reason }, passing: whole.passing };
+  const disks: HostDisk[] = [];
+  for (const { device, name } of whole.disks) {
+    const { weightsKeptBy } = await block.diskQueue(device);
+    disks.push({ device, name, weightsKeptBy });
+  }
+  const notes = whole.through.length === 0 ? [] : [`behind ${whole.through.join(', ')}`];
+  const buffered = cache !== 'none' && cache !== 'directsync';
+  if (buffered && !chargesWriteback(image.fileSystem)) {
+    notes.push(`${image.fileSystem} does not charge buffered writes to the guest`);
+  }
+  return { device: { ok: true, disks, notes }, passing: false };
+}

@@ -1,0 +1,56 @@
+/**
+ * What the kernel limits a guest's interfaces to, in the words in which libvirt was asked for it: a value that the kernel
+ * keeps rounded is not taken for another one.
+ */
+import { formatBandwidth } from '../bandwidth-text.js';
+import { inLibvirtUnits } from '../host/net/bandwidth.js';
+import { type InterfaceKind, interfaceIdentity } from '../host/net/interface.js';
+import { type BandwidthReading, shaperOf, TrafficControl } from '../host/net/tc.js';
+import type { Domain } from './types.js';
+
+/** Both directions come with one reading. */
+const FRESH_MS = 50;
+
+interface Seen {
+  readonly atMs: number;
+  readonly kind: InterfaceKind;
+  readonly reading: BandwidthReading;
+}
+
+export class Taps {
+  readonly #control = new TrafficControl();
+  readonly #monotonicMs: () => number;
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** Canonical text; null when the interface is gone or cannot be read. */
+  read({ facts }: Domain, device: string, direction: 'in' | 'out'): string | null {
+    const one = facts?.tuning.interfaces.find((other) => other.device === device);
+    const seen = one === undefined ? null : this.#look(device);
+    if (one === undefined || seen === null || seen.reading.state !== 'read') return null;
+    const said = direction === 'in' ? one.inbound : one.outbound;
+    return formatBandwidth(inLibvirtUnits(seen.reading[direction], shaperOf(direction, seen.kind), said));
+  }
+
+  close(): void {
+    this.#control.close();
+    this.#seen.clear();
+  }
+
+  #look(device: string): Seen | null {
+    const nowMs = this.#monotonicMs();
+    const before = this.#seen.get(device);
+    if (before !== undefined && nowMs - before.atMs < FRESH_MS) return before;
+    const identity = interfaceIdentity(device);
+    if (identity.state !== 'found') {
+      this.#seen.delete(device);
+      return null;
+    }
+    const seen = { atMs: nowMs, kind: identity.kind, reading: this.#control.read(device, identity.kind) };
+    this.#seen.set(device, seen);
+    return seen;
+  }
+}
