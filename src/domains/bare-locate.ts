@@ -37,7 +37,9 @@ export interface BareLocated {
 
 type Found = { readonly ok: true; readonly group: ControllerGroup } | { readonly ok: false; readonly reason: string };
 
-const GROUP_DEPTH_MAX = 8;
+/** Of groups below the guest's, which nobody makes for a guest: more than that are not looked through. */
+const DEPTH_MAX = 8;
+const GROUPS_MAX = 256;
 const UNIT_NAME = /\.(?:scope|service|slice)$/;
 /** Threads count where they are, memory where the process is. */
 const BY_THREAD: readonly Controller[] = ['cpu', 'cpuset'];
@@ -127,10 +129,12 @@ function ownerOf({ weightDir }: DomainGroups): 'systemd' | 'another systemd' | '
  */
 function tenantsOf(group: Group, { pid, offshoots }: BareProcess, version: 1 | 2): string | null {
   let here = false;
+  let groups = 0;
   const walk = (at: Group, depth: number): string | null => {
     const threaded = version === 2 && depth > 0 && at.readOnce('cgroup.type') === 'threaded';
     const text = threaded ? '' : at.readOnce('cgroup.procs');
-    if (text === null || depth > GROUP_DEPTH_MAX) return 'cannot be read wholly';
+    groups += 1;
+    if (text === null || depth > DEPTH_MAX || groups > GROUPS_MAX) return 'cannot be read wholly';
     const pids = text.split('\n').filter(Boolean).map(Number);
     if (pids.some((one) => one !== pid && !offshoots.includes(one))) return 'holds other processes too';
     here ||= pids.includes(pid);
