@@ -7,9 +7,18 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { type Pointer, registerCallback } from '../../src/host/ffi.js';
 import * as c from '../../src/host/libvirt/bindings.js';
-import { type Connection, listDomains, readFacts, setOriginals, setScheduler } from '../../src/host/libvirt/calls.js';
+import { listDomains, readFacts, setOriginals } from '../../src/host/libvirt/calls.js';
+import type { LibvirtOutcome, TuneCall } from '../../src/host/libvirt/client.js';
 import { closeConnection, openConnection } from '../../src/host/libvirt/connection.js';
+import { readDisks } from '../../src/host/libvirt/disk-readings.js';
+import type { Connection } from '../../src/host/libvirt/domain-call.js';
 import { eventCallbacks } from '../../src/host/libvirt/event-callbacks.js';
+import { tune } from '../../src/host/libvirt/tune.js';
+import {
+  decodeTypedParameters,
+  type TypedParameter,
+  withTypedParameters,
+} from '../../src/host/libvirt/typed-parameters.js';
 import { libraryMissing } from './library.js';
 
 const URI = 'test:///default';
@@ -21,6 +30,16 @@ function open(): Connection {
   const connection = openConnection(bound.libvirt, URI, 5);
   assert.ok(typeof connection !== 'string', String(connection));
   return connection;
+}
+
+function openGuest(): { connection: Connection; uuid: string } {
+  const connection = open();
+  const list = listDomains(connection);
+  return { connection, uuid: list.ok ? (list.value[0]?.uuid ?? '') : '' };
+}
+
+function failureOf(outcome: LibvirtOutcome<unknown>): string {
+  return outcome.ok ? 'ok' : outcome.failure;
 }
 
 describe('libvirt through koffi', { skip: libraryMissing() }, () => {
@@ -61,10 +80,92 @@ describe('libvirt through koffi', { skip: libraryMissing() }, () => {
     assert.equal(malformed.ok ? 'ok' : malformed.failure, 'refused');
     const list = listDomains(connection);
     const uuid = list.ok ? (list.value[0]?.uuid ?? '') : '';
-    const refused = setScheduler(connection, uuid, 1, { cpu_shares: 1n, vcpu_period: 1n, vcpu_quota: -1n });
+    const parameters = { cpu_shares: 1n, vcpu_period: 1n, vcpu_quota: -1n };
+    const refused = tune(connection, uuid, 1, [{ call: 'scheduler', parameters }]);
     assert.equal(refused.ok ? 'ok' : refused.failure, 'refused');
-    assert.deepEqual(setScheduler(connection, uuid, 1, {}), { ok: true, value: null });
+    const nothing: TuneCall[] = [
+      { call: 'scheduler', parameters: {} },
+      { call: 'memory', parameters: {} },
+      { call: 'blkio', parameters: {} },
+      { call: 'bandwidth', device: 'testnet0' },
+    ];
+    assert.deepEqual(tune(connection, uuid, 1, nothing), { ok: true, value: null });
     closeConnection(connection);
+  });
+
+  it('tunes what the test driver can tune', () => {
+    const { connection, uuid } = openGuest();
+    const bandwidth = { averageKbytes: 100, peakKbytes: 200, burstKbytes: 300 };
+    const calls: TuneCall[] = [
+      { call: 'bandwidth', device: 'testnet0', inbound: bandwidth, outbound: bandwidth },
+      { call: 'memory', parameters: { hard_limit: 9_000_000n, soft_limit: 8_000_000n } },
+      { call: 'blkio', parameters: { weight: 500, device_weight: '/dev/vdz,100' } },
+    ];
+    assert.deepEqual(tune(connection, uuid, 1, calls), { ok: true, value: null });
+    const facts = readFacts(connection, uuid);
+    assert.ok(facts.ok);
+    const { memory, interfaces } = facts.value.facts.tuning;
+    assert.deepEqual(memory, { hardLimitKib: 9_000_000, softLimitKib: 8_000_000 });
+    assert.deepEqual(
+      interfaces.map(({ inbound, outbound }) => [inbound, outbound]),
+      [[bandwidth, bandwidth]],
+    );
+    closeConnection(connection);
+  });
+
+  it('makes every call, and reports the first that failed by its device', () => {
+    const { connection, uuid } = openGuest();
+    const fields = { total_iops_sec: 5 };
+    const calls: TuneCall[] = [
+      { call: 'throttle', disk: 'nope', throttle: { fields, group: 'a' } },
+      { call: 'throttle', disk: 'hda', throttle: { fields: { total_iops_sec: 0.5 }, group: null } },
+      { call: 'bandwidth', device: 'nope', inbound: { averageKbytes: -1 } },
+      { call: 'pin', vcpu: 0, cpus: [70_000] },
+      { call: 'pin', vcpu: 0, cpus: [] },
+      { call: 'memory', parameters: { soft_limit: 7_000_000n } },
+    ];
+    for (const [index, expected] of [
+      /^disk nope: /,
+      /^disk hda: .*0\.5/,
+      /^interface nope: -1 is no uint/,
+      /^vCPU 0: there is no CPU 70000/,
+      /^vCPU 0: /,
+    ].entries()) {
+      const outcome = tune(connection, uuid, 1, calls.slice(index));
+      assert.deepEqual(failureOf(outcome), 'refused');
+      assert.match(outcome.ok ? '' : outcome.message, expected);
+    }
+    const facts = readFacts(connection, uuid);
+    assert.equal(facts.ok && facts.value.facts.tuning.memory.softLimitKib, 7_000_000);
+    assert.equal(failureOf(tune(connection, uuid, 2, calls)), 'vanished');
+    assert.equal(failureOf(tune(connection, NOBODY, 1, calls)), 'vanished');
+    closeConnection(connection);
+  });
+
+  it('reads disks as far as the test driver has any', () => {
+    const { connection, uuid } = openGuest();
+    assert.equal(failureOf(readDisks(connection, uuid, 2)), 'vanished');
+    const { ok } = readDisks(connection, uuid, 1);
+    assert.equal(typeof ok, 'boolean');
+    closeConnection(connection);
+  });
+
+  it('passes parameters of every type to C and back', () => {
+    const parameters: TypedParameter[] = [
+      { name: 'a', type: 'uint', value: 4_294_967_295 },
+      { name: 'b', type: 'llong', value: -5n },
+      { name: 'c', type: 'ullong', value: 18_446_744_073_709_551_615n },
+      { name: 'd', type: 'boolean', value: true },
+      { name: 'e', type: 'string', value: 'group ü' },
+      { name: 'f', type: 'string', value: '' },
+    ];
+    const seen = withTypedParameters(parameters, decodeTypedParameters);
+    assert.deepEqual(
+      [...seen],
+      parameters.map(({ name, value }) => [name, value]),
+    );
+    assert.throws(() => withTypedParameters([{ name: 'a', type: 'string', value: 'a\0b' }], () => 0), /NUL/);
+    assert.throws(() => withTypedParameters([{ name: 'a'.repeat(80), type: 'uint', value: 1 }], () => 0), /too long/);
   });
 
   it('delivers events on the thread that runs the loop', () => {

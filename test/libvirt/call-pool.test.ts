@@ -44,6 +44,7 @@ interface Harness {
   readonly recovered: string[];
   facts(uuid: string): Settled;
   set(uuid: string): Settled;
+  disks(uuid: string): Settled;
   thread(index: number): FakeThread;
   /** uuids of the calls in the threads' hands, oldest thread first */
   posted(): (string | undefined)[];
@@ -87,7 +88,8 @@ function harness(options: { size?: number; abandonedMax?: number } = {}): Harnes
     threads,
     recovered,
     facts: (uuid) => settled(pool.call(uuid, { op: 'facts', uuid })),
-    set: (uuid) => settled(pool.call(uuid, { op: 'setScheduler', uuid, id: 1, parameters: {} })),
+    set: (uuid) => settled(pool.call(uuid, { op: 'tune', uuid, id: 1, calls: [] })),
+    disks: (uuid) => settled(pool.call(uuid, { op: 'disks', uuid, id: 1 })),
     thread: (index) => threads[index] ?? assert.fail(`no thread ${index}`),
     posted: () =>
       threads.map((thread) => {
@@ -144,6 +146,33 @@ describe('CallPool', () => {
     assert.deepEqual(h.posted(), ['c']);
     h.thread(0).reply();
     assert.deepEqual(h.posted(), ['b']);
+  });
+
+  it('goes round the disks when there is nothing else to do', () => {
+    const h = harness({ size: 1 });
+    for (const uuid of ['a', 'b', 'c']) h.disks(uuid);
+    h.facts('d');
+    h.set('e');
+    const order = ['a', 'e', 'd', 'b', 'c'];
+    for (const uuid of order) {
+      assert.deepEqual(h.posted(), [uuid]);
+      h.thread(0).reply();
+    }
+  });
+
+  it('keeps a thread free of disks, however many guests hang', async () => {
+    const h = harness({ size: 2 });
+    const rounds = ['a', 'b', 'c'].map((uuid) => h.disks(uuid));
+    assert.deepEqual(h.posted(), ['a'], 'one at a time');
+    const set = h.set('d');
+    assert.deepEqual(h.posted(), ['a', 'd']);
+    h.thread(1).reply();
+    assert.equal(await set.now(), 'ok');
+    assert.equal(h.thread(1).posted.length, 1, 'the round does not take the thread that is free');
+    mock.timers.tick(DEADLINE_MS);
+    assert.equal(await rounds[0]?.now(), 'timeout');
+    assert.equal(h.thread(1).posted.at(-1)?.op, 'disks', 'the next one begins once that is known to hang');
+    assert.equal(await rounds[2]?.now(), 'waiting');
   });
 
   it('quarantines a domain whose call overruns, and replaces the thread', async () => {

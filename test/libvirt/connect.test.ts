@@ -16,7 +16,8 @@ describe('without libvirt', () => {
     for (const outcome of [
       await client.list(),
       await client.facts('x'),
-      await client.setScheduler('x', 1, {}),
+      await client.tune('x', 1, [{ call: 'scheduler', parameters: {} }]),
+      await client.disks('x', 1),
       await client.setOriginals('x', 1, null),
     ]) {
       assert.equal(outcome.ok ? 'ok' : outcome.failure, 'disconnected');
