@@ -176,8 +176,8 @@ function rowsOf(guests: readonly Guest[], { before, now, domains }: Measured): R
   });
 }
 
-function limitOf(controls: readonly Pick<ControlSnapshot, 'id' | 'desiredAmount'>[]): number | null {
-  return controls.find(({ id }) => id === 'cpu.limit')?.desiredAmount ?? null;
+function limitOf(controls: readonly Pick<ControlSnapshot, 'id' | 'amounts'>[]): number | null {
+  return controls.find(({ id }) => id === 'cpu.limit')?.amounts[0]?.desired ?? null;
 }
 
 /** A guest without a limit has none to break. */

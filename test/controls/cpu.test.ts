@@ -1,7 +1,7 @@
 /** The meaning of cpu.limit and cpu.weight, row by row, and what people are told of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Desired } from '../../src/controls/control.js';
+import type { Desired, Sight } from '../../src/controls/control.js';
 import { cpuLimit } from '../../src/controls/cpu-limit.js';
 import { autoWeight, cpuWeight, sharesOf, weightOf as weightOfText } from '../../src/controls/cpu-weight.js';
 import { coresAllowed, formatCpuMax, parseCpuMax } from '../../src/cpu-max-text.js';
@@ -13,6 +13,14 @@ const SOURCE = { file: 'p.yaml', line: 3, column: 5 };
 const percent = (value: number): CpuAmount => ({ unit: 'percent', fraction: value / 100 });
 const cores = (value: number): CpuAmount => ({ unit: 'cores', cores: value });
 
+const sees = (read: (path: string) => string | null): Sight => ({
+  read: ({ path }) => read(path),
+  exists: () => true,
+  problem: () => null,
+});
+const SEES_NOTHING = sees(() => null);
+const keyed = (desired: Desired & { kind: 'set' }) => new Map(desired.settings.map(({ key, text }) => [key, text]));
+
 function classOf(values: Record<string, unknown>): EffectiveClass {
   const sourced = Object.entries(values).map(([key, value]): [string, Sourced] => [
     key,
@@ -22,7 +30,7 @@ function classOf(values: Record<string, unknown>): EffectiveClass {
 }
 
 function limitOn(domain: Domain, limit: CpuAmount): Desired {
-  return cpuLimit.desired(classOf({ 'cpu.limit': limit }), domain, HOST);
+  return cpuLimit.desired(classOf({ 'cpu.limit': limit }), domain, HOST, SEES_NOTHING);
 }
 
 const texts = (desired: Desired): string[] =>
@@ -45,7 +53,7 @@ describe('cpu.limit', () => {
   }
 
   test('an absent key is not managed', () => {
-    assert.equal(cpuLimit.desired(classOf({}), new GuestModel(2, 1).domain, HOST).kind, 'unmanaged');
+    assert.equal(cpuLimit.desired(classOf({}), new GuestModel(2, 1).domain, HOST, SEES_NOTHING).kind, 'unmanaged');
   });
 
   test('real-time vCPUs escape quotas: unsupported, and said so', () => {
@@ -73,7 +81,11 @@ describe('cpu.limit', () => {
 
   test('libvirt is told the quota, and the period only where its own is another', () => {
     const model = new GuestModel(2, 1);
-    const tell = (desired: Desired) => (desired.kind === 'set' ? desired.tell : null);
+    const tell = (desired: Desired): unknown => {
+      const told = desired.kind === 'set' ? cpuLimit.tellFor?.(keyed(desired), model.domain) : null;
+      const [call] = told?.calls ?? [];
+      return call?.call === 'scheduler' ? call.parameters : null;
+    };
     assert.deepEqual(tell(limitOn(model.domain, percent(20))), { vcpu_quota: 20_000n });
     assert.deepEqual(tell(limitOn(model.domain, percent(100))), { vcpu_quota: -1n });
     model.cputune = { realtimeVcpus: false, vcpuPeriodUsec: 50_000 };
@@ -83,15 +95,15 @@ describe('cpu.limit', () => {
   test('a lower quota on the whole guest overrides ours', () => {
     const { domain } = new GuestModel(2, 2);
     const desired = limitOn(domain, percent(50));
-    const with1 = (text: string) => cpuLimit.overriddenBy?.(desired, domain, () => text) ?? null;
+    const with1 = (text: string) => cpuLimit.overriddenBy?.(desired, domain, sees(() => text)) ?? null;
     assert.match(with1('60000 100000')?.reason ?? '', /0\.60 cores/);
     assert.equal(with1('100000 100000'), null);
     assert.equal(with1('max 100000'), null);
     const above = (path: string) => (path === '/cg/machine/cpu.max' ? '50000 100000' : 'max 100000');
-    assert.match(cpuLimit.overriddenBy?.(desired, domain, above)?.reason ?? '', /group above/);
+    assert.match(cpuLimit.overriddenBy?.(desired, domain, sees(above))?.reason ?? '', /group above/);
     const none = limitOn(domain, percent(100));
     assert.ok(
-      cpuLimit.overriddenBy?.(none, domain, () => '150000 100000'),
+      cpuLimit.overriddenBy?.(none, domain, sees(() => '150000 100000')),
       'no quota wanted, 1.5 of 2 cores allowed',
     );
   });
@@ -99,7 +111,7 @@ describe('cpu.limit', () => {
 
 describe('cpu.weight', () => {
   const weightOf = (values: Record<string, unknown>, vcpus = 2, version: 1 | 2 = 2): string[] =>
-    texts(cpuWeight.desired(classOf(values), new GuestModel(version, vcpus).domain, HOST));
+    texts(cpuWeight.desired(classOf(values), new GuestModel(version, vcpus).domain, HOST, SEES_NOTHING));
 
   test('given as a number it is that number', () => assert.deepEqual(weightOf({ 'cpu.weight': 250 }), ['250']));
   test('auto is 100 for each guaranteed core', () => {
@@ -113,7 +125,7 @@ describe('cpu.weight', () => {
   });
   test('a guarantee over the limit is cut to it, and reported', () => {
     const wanted = classOf({ 'cpu.guarantee': cores(2), 'cpu.limit': percent(50) });
-    const desired = cpuWeight.desired(wanted, new GuestModel(2, 2).domain, HOST);
+    const desired = cpuWeight.desired(wanted, new GuestModel(2, 2).domain, HOST, SEES_NOTHING);
     assert.deepEqual(texts(desired), ['100']);
     assert.ok(desired.kind === 'set' && desired.notes.some((note) => note.includes('cut')));
   });

@@ -1,21 +1,15 @@
 /** Controls that are not built yet say so for a guest whose class asks for them, and nothing for any other. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Sight } from '../../src/controls/control.js';
 import { PLANNED_CONTROLS, PLANNED_PROMISES } from '../../src/controls/planned.js';
 import { CONTROLS, PROMISES } from '../../src/controls/registry.js';
 import type { Domain } from '../../src/domains/types.js';
 import type { EffectiveClass, Sourced } from '../../src/policy/types.js';
+import { GuestModel, HOST } from '../reconcile/guest-model.js';
 
-const DOMAIN: Domain = {
-  uuid: '4dea22b3-1d52-d8f3-2516-782e98ab3fa0',
-  name: 'db-1',
-  state: 'running',
-  facts: null,
-  process: null,
-  cgroup: null,
-  vcpuGroups: [],
-  obstacle: null,
-};
+const DOMAIN: Domain = { ...new GuestModel(2, 1).domain, facts: null, process: null, cgroup: null };
+const BLIND: Sight = { read: () => null, exists: () => true, problem: () => null };
 
 function asking(...keys: readonly string[]): EffectiveClass {
   const source = { file: 'p.yaml', line: 1, column: 1 };
@@ -28,11 +22,11 @@ describe('planned controls', () => {
     it(`${control.id}: each of its keys is unsupported, none is unmanaged`, () => {
       assert.equal(control.built, false);
       for (const { key } of control.keys) {
-        const desired = control.desired(asking(key, 'cpu.limit'), DOMAIN, { cores: 2, cpuVersion: 2 });
+        const desired = control.desired(asking(key, 'cpu.limit'), DOMAIN, HOST, BLIND);
         assert.ok(desired.kind === 'unsupported');
         assert.deepEqual([desired.reason, desired.asked.text], ['not built yet', key]);
       }
-      const idle = control.desired(asking('cpu.limit', 'cpu.weight'), DOMAIN, { cores: 2, cpuVersion: 2 });
+      const idle = control.desired(asking('cpu.limit', 'cpu.weight'), DOMAIN, HOST, BLIND);
       assert.deepEqual(idle, { kind: 'unmanaged' });
     });
   }

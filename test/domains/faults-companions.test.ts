@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { BLIND } from '../../src/domains/sight.js';
 import { cpuLimit } from '../../src/controls/cpu-limit.js';
 import { locateProcess } from '../../src/domains/locate.js';
 import type { Domain } from '../../src/domains/types.js';
-import { findCpuHierarchy } from '../../src/host/cgroup/layout.js';
+import { findHierarchies } from '../../src/host/cgroup/layout.js';
+import { defaultHardware, defaultTuning } from '../fakes/fake-tuning.js';
 import { type GuestOnTree, HostTree, type LayoutName } from '../fixtures/host-tree.js';
 import { classWith, HOST } from '../reconcile/guest-model.js';
 
@@ -32,9 +34,9 @@ for (const layout of ['v1', 'v2-nested'] satisfies LayoutName[]) {
       tree.addProcess(worker, 'x', 5000, ['qemu', '-uuid', GUEST.uuid]);
       tree.write(join(domain, 'emulator', 'cgroup.threads'), `${both}\n${worker}`);
     }
-    const hierarchy = findCpuHierarchy(tree.cgroup);
+    const hierarchies = findHierarchies(tree.cgroup);
     const found = locateProcess(GUEST.pid, GUEST.uuid, {
-      hierarchy,
+      hierarchies,
       procRoot: tree.proc,
       runLibvirt: tree.runLibvirt,
     });
@@ -46,7 +48,7 @@ test('a running guest without vCPU groups is not said to hold its limit', () => 
   tree = new HostTree('v1');
   tree.addGuest({ ...GUEST, vcpus: 0 });
   const found = locateProcess(GUEST.pid, GUEST.uuid, {
-    hierarchy: findCpuHierarchy(tree.cgroup),
+    hierarchies: findHierarchies(tree.cgroup),
     procRoot: tree.proc,
     runLibvirt: tree.runLibvirt,
   });
@@ -54,6 +56,7 @@ test('a running guest without vCPU groups is not said to hold its limit', () => 
   const domain: Domain = {
     uuid: GUEST.uuid,
     name: GUEST.name,
+    source: 'libvirt',
     state: 'running',
     facts: {
       uuid: GUEST.uuid,
@@ -66,15 +69,19 @@ test('a running guest without vCPU groups is not said to hold its limit', () => 
       persistent: true,
       vcpusOnline: 2,
       vcpusMax: 2,
-      cputune: { realtimeVcpus: false },
-      persistentCputune: null,
+      hardware: defaultHardware(),
+      tuning: defaultTuning(),
+      definition: null,
       originalsXml: null,
     },
     process: found.process,
     cgroup: found.cgroup,
+    groups: found.groups,
     vcpuGroups: [],
+    vcpuThreads: new Map(),
+    hostDevices: new Map(),
     obstacle: null,
   };
-  const desired = cpuLimit.desired(classWith({ limit: 0.5 }), domain, HOST);
+  const desired = cpuLimit.desired(classWith({ limit: 0.5 }), domain, HOST, BLIND);
   assert.equal(desired.kind, 'unsupported');
 });

@@ -8,9 +8,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from 'node:path';
 import { type Core as AssembledCore, assemble } from '../../src/assemble.js';
 import type { Config } from '../../src/config/types.js';
-import type { CpuHierarchy } from '../../src/host/cgroup/layout.js';
+import type { Hierarchy } from '../../src/host/cgroup/layout.js';
 import type { Clock } from '../../src/host/clock.js';
-import type { SchedulerParameters } from '../../src/host/libvirt/client.js';
+import type { SchedulerParameters, TuneCall } from '../../src/host/libvirt/client.js';
 import type { Log } from '../../src/log.js';
 import { compile } from '../../src/policy/compile.js';
 import type { LoadResult } from '../../src/policy/loader.js';
@@ -39,7 +39,7 @@ export class Bench {
   readonly stateDir: string;
   readonly killSwitch: string;
   readonly libvirt: FakeLibvirt;
-  readonly hierarchy: CpuHierarchy;
+  readonly hierarchy: Hierarchy;
   policy = '';
   mode: 'enforce' | 'observe' = 'enforce';
   /** Added to the monotonic clock. */
@@ -62,7 +62,7 @@ export class Bench {
         : null;
     if (this.#real !== null) mkdirSync(join(this.#real, 'machine'), { recursive: true });
     this.hierarchy = this.#real === null ? { version: 2, root: this.tree.cgroup } : { version: 1, root: this.#real };
-    this.libvirt = new FakeLibvirt({ onScheduler: (uuid, parameters) => this.#libvirtWrites(uuid, parameters) });
+    this.libvirt = new FakeLibvirt({ onTune: (uuid, calls) => this.#libvirtWrites(uuid, calls) });
     this.libvirt.onEvent((event) => this.#core?.events.onLibvirt(event));
   }
 
@@ -190,7 +190,7 @@ export class Bench {
       instead: {
         clock,
         libvirt,
-        hierarchy,
+        hierarchies: { cpu: hierarchy },
         loadPolicies: async () => this.load(),
         ...(options.sample && { sample: options.sample }),
       },
@@ -220,7 +220,11 @@ export class Bench {
   }
 
   /** libvirt sets the groups itself when it is told parameters. */
-  #libvirtWrites(uuid: string, { cpu_shares, vcpu_quota, vcpu_period }: SchedulerParameters): void {
+  #libvirtWrites(uuid: string, calls: readonly TuneCall[]): void {
+    for (const call of calls) if (call.call === 'scheduler') this.#schedulerWrites(uuid, call.parameters);
+  }
+
+  #schedulerWrites(uuid: string, { cpu_shares, vcpu_quota, vcpu_period }: SchedulerParameters): void {
     const directory = this.directory(uuid);
     if (cpu_shares !== undefined) writeFileSync(this.weightFile(uuid), String(cpu_shares));
     for (const name of readdirSync(directory).filter((one) => /^vcpu\d+$/.test(one))) {

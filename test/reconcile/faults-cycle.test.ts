@@ -14,7 +14,7 @@ describe('cycle on the kernel’s groups', { skip: NO_REAL_GROUPS }, () => {
     bench = new Bench('real');
   });
   afterEach(() => bench.remove());
-  const sets = () => bench.libvirt.calls.filter(({ op }) => op === 'setScheduler');
+  const sets = () => bench.libvirt.calls.filter(({ op }) => op === 'tune');
 
   test('one guest that cannot be planned stops no other', async () => {
     const settings = {
@@ -268,7 +268,7 @@ describe('what only libvirt may write (systemd owns the scope)', () => {
     const own = bench.libvirt.facts.bind(bench.libvirt);
     bench.libvirt.facts = async (asked) => {
       const facts = await own(asked);
-      return facts.ok ? { ok: true, value: { ...facts.value, cputune: { realtimeVcpus: false } } } : facts;
+      return facts.ok ? { ok: true, value: { ...facts.value, tuning: { ...facts.value.tuning, cpu: { realtimeVcpus: false } } } } : facts;
     };
     await core.parts.inventory.refreshFacts(uuid);
     await core.operator.release({ domain: 'db-1' });

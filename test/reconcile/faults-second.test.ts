@@ -19,7 +19,7 @@ const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 /** Answers every scheduler call itself, and in time stops answering, so that a loop cannot hold up the test. */
 function answerScheduler(bench: Bench, outcome: () => LibvirtOutcome<null>): { calls: number } {
   const counted = { calls: 0 };
-  bench.libvirt.setScheduler = () => {
+  bench.libvirt.tune = () => {
     counted.calls++;
     return counted.calls > 500 ? new Promise(() => undefined) : Promise.resolve(outcome());
   };
@@ -82,13 +82,13 @@ describe('libvirt away or lying (systemd owns the scope)', () => {
     bench.setClass('weight: 250');
     const core = await bench.boot();
     await bench.settle();
-    const own = bench.libvirt.setScheduler;
+    const own = bench.libvirt.tune;
     // All threads are stuck on other guests: answered `timeout`, without this guest being in quarantine.
-    bench.libvirt.setScheduler = async () => ({ ok: false, failure: 'timeout', message: 'all libvirt workers wait' });
+    bench.libvirt.tune = async () => ({ ok: false, failure: 'timeout', message: 'all libvirt workers wait' });
     bench.setClass('weight: 400');
     await core.operator.reload();
     await bench.settle();
-    bench.libvirt.setScheduler = own;
+    bench.libvirt.tune = own;
     for (let cycles = 0; cycles < 3; cycles++) {
       bench.aheadMs += 600_000;
       await bench.settle();
@@ -106,7 +106,7 @@ describe('libvirt away or lying (systemd owns the scope)', () => {
     const { outcomes } = await core.operator.apply({ acknowledge: null });
     assert.equal(bench.weight(uuid), '400');
     assert.equal(outcomes.find(({ control }) => control === 'cpu.weight')?.outcome, 'applied');
-    bench.libvirt.setScheduler = async () => ({ ok: false, failure: 'refused', message: 'no' });
+    bench.libvirt.tune = async () => ({ ok: false, failure: 'refused', message: 'no' });
     bench.setClass('weight: 500');
     const second = await core.operator.apply({ acknowledge: null });
     assert.equal(second.outcomes.find(({ control }) => control === 'cpu.weight')?.outcome, 'failed');

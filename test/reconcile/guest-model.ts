@@ -3,17 +3,24 @@
  * hold, a way to carry a plan out on it, and the events that change it behind our back.
  */
 import { join } from 'node:path';
-import type { HostFacts } from '../../src/controls/control.js';
+import type { HostFacts, Sight } from '../../src/controls/control.js';
 import { CONTROLS } from '../../src/controls/registry.js';
 import type { CpuTune, Domain, DomainFacts } from '../../src/domains/types.js';
 import type { EffectiveClass, Sourced } from '../../src/policy/types.js';
 import type { JournalRecord } from '../../src/reconcile/journal-format.js';
-import { orderWrites } from '../../src/reconcile/order.js';
+import { orderWrites, widens } from '../../src/reconcile/order.js';
 import { formatOriginalsXml } from '../../src/reconcile/originals-xml.js';
 import { type DomainPlan, planDomain } from '../../src/reconcile/plan.js';
 import type { Why } from '../../src/reconcile/types.js';
+import { defaultHardware, defaultTuning } from '../fakes/fake-tuning.js';
 
-export const HOST: HostFacts = { cores: 8, cpuVersion: 2 };
+export const HOST: HostFacts = {
+  cores: 8,
+  cpus: [0, 1, 2, 3, 4, 5, 6, 7],
+  cpuVersion: 2,
+  memoryBytes: 64 * 1024 ** 3,
+  pageBytes: 4096,
+};
 
 export class GuestModel {
   readonly version: 1 | 2;
@@ -76,13 +83,15 @@ export class GuestModel {
       persistent: true,
       vcpusOnline: this.vcpus,
       vcpusMax: 64,
-      cputune: this.cputune,
-      persistentCputune: { realtimeVcpus: false },
+      hardware: defaultHardware(),
+      tuning: { ...defaultTuning(), cpu: this.cputune },
+      definition: defaultTuning(),
       originalsXml: this.originalsXml,
     };
     return {
       uuid: 'u',
       name: 'guest',
+      source: 'libvirt',
       state: 'running',
       facts,
       process: { pid: 1000 + this.#id, startTicks: BigInt(this.#id) },
@@ -94,10 +103,19 @@ export class GuestModel {
         ancestors: ['/cg/machine'],
         inode: BigInt(this.#id),
       },
+      groups: {},
+      vcpuThreads: new Map(),
+      hostDevices: new Map(),
       vcpuGroups: Array.from({ length: this.vcpus }, (_, vcpu) => vcpu),
       obstacle: null,
     };
   }
+
+  readonly sight: Sight = {
+    read: ({ path }) => this.kernel.get(path) ?? null,
+    exists: () => true,
+    problem: () => null,
+  };
 
   plan(effective: EffectiveClass | null, occasion: Why = 'policy'): DomainPlan {
     return planDomain({
@@ -105,7 +123,7 @@ export class GuestModel {
       effective,
       host: HOST,
       controls: CONTROLS,
-      read: (path) => this.kernel.get(path) ?? null,
+      sight: this.sight,
       record: (control) => this.journal.get(control) ?? null,
       baselineUnknown: this.baselineUnknown,
       mayAdopt: this.mayAdopt,
@@ -121,12 +139,19 @@ export class GuestModel {
       if (record !== null) this.journal.set(control.id, record);
     }
     const plan = this.plan(effective, occasion);
-    const writes = orderWrites(plan.controls.flatMap(({ writes }) => writes.map((one) => ({ ...one, to: one.text }))));
+    const due = plan.controls.flatMap(({ control, writes }) =>
+      writes.map((one) => ({ ...one, widens: widens(one.from, one.text, control.allows) })),
+    );
+    const writes = orderWrites(due);
     for (const { path, text } of writes) this.kernel.set(path, text);
     for (const { tell, forget, control } of plan.controls) {
-      if (tell?.cpu_shares !== undefined) this.cputune = { ...this.cputune, shares: Number(tell.cpu_shares) };
-      if (tell?.vcpu_quota !== undefined) this.cputune = { ...this.cputune, vcpuQuotaUsec: Number(tell.vcpu_quota) };
-      if (tell?.vcpu_period !== undefined) this.cputune = { ...this.cputune, vcpuPeriodUsec: Number(tell.vcpu_period) };
+      for (const call of tell?.calls ?? []) {
+        if (call.call !== 'scheduler') continue;
+        const { cpu_shares, vcpu_quota, vcpu_period } = call.parameters;
+        if (cpu_shares !== undefined) this.cputune = { ...this.cputune, shares: Number(cpu_shares) };
+        if (vcpu_quota !== undefined) this.cputune = { ...this.cputune, vcpuQuotaUsec: Number(vcpu_quota) };
+        if (vcpu_period !== undefined) this.cputune = { ...this.cputune, vcpuPeriodUsec: Number(vcpu_period) };
+      }
       if (forget && tell === null) this.journal.delete(control.id);
     }
     this.originalsXml = formatOriginalsXml([...this.journal.values()]);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { coresAllowed } from '../../src/cpu-max-text.js';
 import type { EffectiveClass } from '../../src/policy/types.js';
-import { orderWrites } from '../../src/reconcile/order.js';
+import { orderWrites, widens } from '../../src/reconcile/order.js';
 import { classWith, GuestModel } from './guest-model.js';
 
 const fraction = fc.integer({ min: 1, max: 100 }).map((percent) => percent / 100);
@@ -122,7 +122,10 @@ test('widening parents first and narrowing children first never puts a child ove
         });
       };
       const [before, after] = [bounded('from'), bounded('to')];
-      const writes = before.map((from, depth) => ({ depth, from: text(from), to: text(after[depth] ?? 0) }));
+      const writes = before.map((from, depth) => {
+        const to = text(after[depth] ?? 0);
+        return { depth, to, widens: widens(text(from), to, coresAllowed) };
+      });
       const now = [...before];
       for (const write of orderWrites(writes)) {
         now[write.depth] = (coresAllowed(write.to) ?? 0) * 100;
