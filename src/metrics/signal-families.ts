@@ -53,14 +53,14 @@ const DISKS: readonly DomainFamily[] = [
     help: '1 when the disk ran at 95 % of its limit or more over the last round, else 0; absent where that cannot be told',
     type: 'gauge',
     labels: DISK_LABELS,
-    samples: ({ disks = [] }) =>
+    samples: ({ disks }) =>
       disks.map(({ target, limited }) => ({ labels: [target], value: limited === null ? null : bit(limited) })),
   },
   plain(
     'virtsla_disk_reading_age_seconds',
     'gauge',
     "Age of the guest's disk figures, which are read in rounds",
-    ({ disks = [] }, { atMs }) => ageSeconds(disks, atMs),
+    ({ disks }, { atMs }) => ageSeconds(disks, atMs),
   ),
 ];
 
@@ -98,7 +98,7 @@ function memory(
 }
 
 function disk(name: string, help: string, key: keyof DiskTotals): DomainFamily {
-  const samples = ({ disks = [] }: DomainSnapshot): readonly Sample[] =>
+  const samples = ({ disks }: DomainSnapshot): readonly Sample[] =>
     disks.map(({ target, counters }) => ({ labels: [target], value: counters[key] }));
   return { name: `virtsla_disk_${name}`, help, type: 'counter', labels: DISK_LABELS, samples };
 }
@@ -109,7 +109,7 @@ function ageSeconds(disks: readonly DiskSignals[], nowMs: number): number | null
 }
 
 function network(name: string, help: string, key: keyof InterfaceTotals): DomainFamily {
-  const samples = ({ interfaces = [] }: DomainSnapshot): readonly Sample[] =>
+  const samples = ({ interfaces }: DomainSnapshot): readonly Sample[] =>
     interfaces.map(({ mac, device, counters }) => ({ labels: [mac, device], value: counters[key] }));
   return { name: `virtsla_network_${name}`, help, type: 'counter', labels: INTERFACE_LABELS, samples };
 }
@@ -121,6 +121,6 @@ function pressure(name: string, help: string, key: 'someSeconds' | 'fullSeconds'
 
 /** One sample a resource, of a guest or of the host. */
 export function pressureSamples(found: PressureSignals | null, key: 'someSeconds' | 'fullSeconds'): readonly Sample[] {
-  if (found == null) return [];
+  if (found === null) return [];
   return PRESSURE_RESOURCES.map((resource) => ({ labels: [resource], value: found[resource]?.[key] ?? null }));
 }
