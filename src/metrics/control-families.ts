@@ -39,7 +39,7 @@ function shown(amount: number | null | undefined): number | null {
   return amount === null ? Number.POSITIVE_INFINITY : (amount ?? null);
 }
 
-const UNITS = ['bytes_per_second', 'bytes', 'seconds', 'ratio', 'cores', 'iops'];
+const UNITS = ['bytes_per_second', 'operations_per_second', 'bytes', 'seconds', 'ratio', 'cores', 'cpus'];
 
 /** `cpu_limit_cores`, desired → `virtsla_cpu_limit_desired_cores`: the unit stays last. */
 export function controlMetricName(name: string, kind: Kind): string {

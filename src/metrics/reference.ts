@@ -23,7 +23,8 @@ touches libvirt or the kernel's cgroups; asking more often than the cycle gives 
   and pressure have what kernel and QEMU have counted since the instance started.
 - Disks are read in rounds, each guest once in a minute or so: \`rate()\` over them needs a range of some minutes, and
   \`virtsla_disk_reading_age_seconds\` says how old they are. CPU, memory, network and pressure are read every cycle.
-- \`interface\` is the MAC address, which stays over restarts of the guest; \`device\` is its device on the host, which does not.
+- \`disk\` is the target in the guest (\`vda\`), \`interface\` the device on this host (\`vnet0\`): another one after each start of
+  the guest. \`virtslad status DOMAIN\` and the API say which MAC address it has.
 - At most ${DOMAIN_SERIES_MAX.toLocaleString('en')} series about guests are given. Guests beyond that are left out whole, and counted.
 
 ## Guests

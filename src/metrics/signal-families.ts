@@ -9,7 +9,7 @@ import { bit, type DomainFamily, plain, type Sample } from './family.js';
 
 /** One array for all families of a kind: the exposition writer remembers label bytes by it. */
 const DISK_LABELS = ['disk'] as const;
-const INTERFACE_LABELS = ['interface', 'device'] as const;
+const INTERFACE_LABELS = ['interface'] as const;
 const RESOURCE_LABELS = ['resource'] as const;
 
 const MEMORY: readonly DomainFamily[] = [
@@ -50,7 +50,7 @@ const DISKS: readonly DomainFamily[] = [
   disk('flush_seconds_total', 'Time of all flushes added up', 'flushSeconds'),
   {
     name: 'virtsla_disk_at_limit',
-    help: '1 when the disk ran at 95 % of its limit or more over the last round, else 0; absent where that cannot be told',
+    help: '1 when the disk ran at 95 % of its limit in QEMU or more over the last round, else 0; absent where that cannot be told',
     type: 'gauge',
     labels: DISK_LABELS,
     samples: ({ disks }) =>
@@ -110,7 +110,7 @@ function ageSeconds(disks: readonly DiskSignals[], nowMs: number): number | null
 
 function network(name: string, help: string, key: keyof InterfaceTotals): DomainFamily {
   const samples = ({ interfaces }: DomainSnapshot): readonly Sample[] =>
-    interfaces.map(({ mac, device, counters }) => ({ labels: [mac, device], value: counters[key] }));
+    interfaces.map(({ device, counters }) => ({ labels: [device], value: counters[key] }));
   return { name: `virtsla_network_${name}`, help, type: 'counter', labels: INTERFACE_LABELS, samples };
 }
 

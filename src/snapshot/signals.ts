@@ -46,8 +46,8 @@ export interface DiskSignals {
   readonly counters: DiskTotals;
   readonly rates: DiskRates | null;
   /**
-   * Ran at the limit in force: at 95 % of it or more over the last round. False without a limit; null when it cannot be
-   * told. QEMU has no counter for what a throttle held back, so how much that was is not known.
+   * Ran at its limit in QEMU: at 95 % of it or more over the last round. False without one; null when it cannot be told.
+   * QEMU has no counter for what a throttle held back, so how much that was is not known. Limits by cgroup are not judged.
    */
   readonly limited: boolean | null;
 }

@@ -11,7 +11,11 @@ export const FIXTURE_CONTROLS: readonly Control[] = [
   control('cpu.limit', [{ name: 'cpu_limit_cores', help: 'CPU limit of all vCPUs together', labels: [] }]),
   control('disk.limit', [
     { name: 'disk_limit_bytes_per_second', help: 'Limit of a disk', labels: ['disk', 'direction'] },
-    { name: 'disk_limit_iops', help: 'Limit of the requests of a disk', labels: ['disk', 'direction'] },
+    {
+      name: 'disk_limit_operations_per_second',
+      help: 'Limit of the requests of a disk',
+      labels: ['disk', 'direction'],
+    },
   ]),
   control('memory.guarantee', [], false),
 ];

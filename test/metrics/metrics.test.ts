@@ -47,8 +47,13 @@ function withSignals(): ReturnType<typeof fixtureSnapshot> {
     ...fixtureLimit(1, 1, null, null),
     id: 'disk.limit',
     amounts: [
-      { metric: 'disk_limit_iops', labels: { disk: 'vda', direction: 'read' }, desired: 8000, actual: 8000 },
-      { metric: 'disk_limit_iops', labels: { disk: 'sda', direction: 'read' }, desired: 8000 },
+      {
+        metric: 'disk_limit_operations_per_second',
+        labels: { disk: 'vda', direction: 'read' },
+        desired: 8000,
+        actual: 8000,
+      },
+      { metric: 'disk_limit_operations_per_second', labels: { disk: 'sda', direction: 'read' }, desired: 8000 },
       {
         metric: 'disk_limit_bytes_per_second',
         labels: { disk: 'vda', direction: 'write' },
@@ -138,9 +143,9 @@ test('a control with several figures has a series for each, by its labels', asyn
   assert.deepEqual(lines, [
     'virtsla_disk_limit_desired_bytes_per_second disk="vda",direction="write" 200000000',
     'virtsla_disk_limit_actual_bytes_per_second disk="vda",direction="write" +Inf',
-    'virtsla_disk_limit_desired_iops disk="vda",direction="read" 8000',
-    'virtsla_disk_limit_desired_iops disk="sda",direction="read" 8000',
-    'virtsla_disk_limit_actual_iops disk="vda",direction="read" 8000',
+    'virtsla_disk_limit_desired_operations_per_second disk="vda",direction="read" 8000',
+    'virtsla_disk_limit_desired_operations_per_second disk="sda",direction="read" 8000',
+    'virtsla_disk_limit_actual_operations_per_second disk="vda",direction="read" 8000',
   ]);
 });
 
