@@ -67,7 +67,7 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       effective: classWith({ limit: 0.5, guarantee: 0.25 }),
       host: HOST,
       controls: CONTROLS,
-      sight: { read: (address) => handles.read(address), exists: (address) => handles.exists(address) },
+      sight: { read: (address) => handles.read(address), exists: (address) => handles.exists(address), problem: () => null },
       record: () => null,
       baselineUnknown: false,
       mayAdopt: true,
