@@ -44,19 +44,14 @@ describe('a guest whose QEMU is stopped', () => {
   it('is quarantined, alone, when someone waits for its monitor', async () => {
     const id = await idOf(stuck);
     const otherId = await idOf(other);
-    // Holds the domain's job for as long as QEMU is silent.
-    asking = spawn(
-      'virsh',
-      ['--connect', lab.libvirtd.uri, 'qemu-monitor-command', stuck.name, '--hmp', 'info status'],
-      {
-        stdio: 'ignore',
-      },
-    );
+    askMonitor();
     await waitUntil('a call to time out', async () => kind(await setQuota(stuck.uuid, id, 41_000n)) === 'timeout', {
       seconds: 10,
       everyMs: 20,
     });
     const beganMs = performance.now();
+    assert.equal(kind(await client.disks(stuck.uuid, id)), 'quarantined');
+    assert.equal(kind(await client.disks(other.uuid, otherId)), 'ok');
     assert.equal(kind(await setQuota(stuck.uuid, id, 42_000n)), 'quarantined');
     assert.equal(kind(await client.facts(stuck.uuid)), 'quarantined');
     assert.equal(kind(await setQuota(other.uuid, otherId, 43_000n)), 'ok');
@@ -79,6 +74,61 @@ describe('a guest whose QEMU is stopped', () => {
     assert.equal(kind(await setQuota(stuck.uuid, await idOf(stuck), 44_000n)), 'ok');
     assert.match(await stuck.schedinfo(), /vcpu_quota\s*:\s*44000/);
   });
+
+  it('hangs whoever asks for its disks, and nobody else', async () => {
+    const [id, otherId] = [await idOf(stuck), await idOf(other)];
+    process.kill(stuck.pid, 'SIGSTOP');
+    const began = performance.now();
+    const hanging = client.disks(stuck.uuid, id);
+    // Guests whose disks are asked for at the same time wait for their turn; a limit does not.
+    const next = client.disks(other.uuid, otherId);
+    assert.equal(kind(await setQuota(other.uuid, otherId, 45_000n)), 'ok');
+    assert.ok(performance.now() - began < DEADLINE_MS, 'a limit does not wait for the stopped one');
+    assert.deepEqual([kind(await hanging), kind(await next)], ['timeout', 'ok']);
+    assert.deepEqual(client.status().quarantined, [stuck.uuid]);
+    assert.equal(kind(await client.facts(stuck.uuid)), 'quarantined');
+    process.kill(stuck.pid, 'SIGCONT');
+    await waitUntil('the quarantine to end', () => client.status().quarantined.length === 0, { seconds: 10 });
+    assert.equal(kind(await client.disks(stuck.uuid, id)), 'ok');
+  });
+
+  it('is answered without its disks while someone else waits for its monitor', async () => {
+    const id = await idOf(stuck);
+    process.kill(stuck.pid, 'SIGSTOP');
+    askMonitor();
+    await waitUntil(
+      'libvirt to be busy with the guest',
+      async () => (await stuck.virsh(['domcontrol', stuck.name])).stdout.startsWith('occupied'),
+      { seconds: 10 },
+    );
+    const began = performance.now();
+    const outcome = await client.disks(stuck.uuid, id);
+    assert.ok(performance.now() - began < DEADLINE_MS);
+    assert.deepEqual(outcome.ok && outcome.value, [
+      {
+        target: 'vda',
+        throttle: null,
+        throttleProblem: 'libvirt is busy with another call about this guest',
+        counters: null,
+      },
+    ]);
+    assert.deepEqual(client.status().quarantined, []);
+    process.kill(stuck.pid, 'SIGCONT');
+    await waitUntil(
+      'libvirt to be done with the guest',
+      async () => {
+        const again = await client.disks(stuck.uuid, id);
+        return again.ok && again.value[0]?.counters !== null;
+      },
+      { seconds: 10 },
+    );
+  });
+
+  /** Holds the domain's job for as long as QEMU is silent. */
+  function askMonitor(): void {
+    const args = ['--connect', lab.libvirtd.uri, 'qemu-monitor-command', stuck.name, '--hmp', 'info status'];
+    asking = spawn('virsh', args, { stdio: 'ignore' });
+  }
 
   function setQuota(uuid: string, id: number, vcpu_quota: bigint) {
     return client.tune(uuid, id, [{ call: 'scheduler', parameters: { vcpu_quota } }]);

@@ -2,12 +2,12 @@
  * What QEMU says of a domain's disks: counters by virDomainListGetStats, throttles by virDomainGetBlockIoTune. Both ask its
  * monitor. Synchronous, for a worker thread.
  */
-import { type DiskDevice, type DiskThrottle, THROTTLE_FIELDS, type ThrottleField } from '../../domains/types.js';
+import { type DiskThrottle, THROTTLE_FIELDS, type ThrottleField } from '../../domains/types.js';
 import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
 import type { DiskCounters, DiskReading, LibvirtOutcome } from './client.js';
 import { type Connection, failed, pointerOf, readStatsRecords, withInstance } from './domain-call.js';
-import { parseTuning } from './domain-xml.js';
+import { mayNameGroup, parseTuning } from './domain-xml.js';
 import { decodeTypedParameters, type TypedValues } from './typed-parameters.js';
 
 /** All fields and the group's name are 20; libvirt's protocol passes 32 at most. */
@@ -35,11 +35,10 @@ export function readDisks(connection: Connection, uuid: string, id: number): Lib
         counters,
       });
     }
-    if (readings.every(({ throttle }) => throttle === null || throttle.group === null)) {
-      return { ok: true, value: readings };
-    }
-    const known = readXmlDisks(connection, domain);
-    return known.ok ? { ok: true, value: readings.map((reading) => named(reading, known.value)) } : known;
+    // QEMU names a group for every disk that has a limit.
+    if (readings.every(({ throttle }) => (throttle?.group ?? null) === null)) return { ok: true, value: readings };
+    const groups = readGroups(connection, domain);
+    return groups.ok ? { ok: true, value: readings.map((reading) => named(reading, groups.value)) } : groups;
   });
 }
 
@@ -106,18 +105,26 @@ function readThrottle(connection: Connection, domain: Pointer, target: string): 
 }
 
 /** A group is another than the disk's own when the XML names it. */
-function named(reading: DiskReading, disks: readonly DiskDevice[]): DiskReading {
+function named(reading: DiskReading, groups: ReadonlyMap<string, string | null>): DiskReading {
   const { target, throttle } = reading;
   if (throttle === null) return reading;
-  const group = disks.find((disk) => disk.target === target)?.throttle.group ?? null;
+  const group = groups.get(target) ?? null;
   return { ...reading, throttle: { fields: throttle.fields, group: group === throttle.group ? group : null } };
+}
+
+/** Target → the group that the live XML names. */
+function readGroups(connection: Connection, domain: Pointer): LibvirtOutcome<ReadonlyMap<string, string | null>> {
+  const xml = connection.libvirt.virDomainGetXMLDesc(domain, 0);
+  if (xml === null) return failed(connection);
+  const disks = mayNameGroup(xml) ? parseTuning(xml).disks : [];
+  return { ok: true, value: new Map(disks.map(({ target, throttle }) => [target, throttle.group])) };
 }
 
 /** No disk has counters: none of them can have, or libvirt is busy with another call about this guest. */
 function withoutAsking(connection: Connection, domain: Pointer): LibvirtOutcome<readonly DiskReading[]> {
-  const known = readXmlDisks(connection, domain);
-  if (!known.ok) return known;
-  const value = known.value.map(({ target, sourceType }) => {
+  const xml = connection.libvirt.virDomainGetXMLDesc(domain, 0);
+  if (xml === null) return failed(connection);
+  const value = parseTuning(xml).disks.map(({ target, sourceType }) => {
     const throttleProblem =
       sourceType === 'vhostuser'
         ? 'QEMU neither counts nor throttles a vhostuser disk'
@@ -125,10 +132,4 @@ function withoutAsking(connection: Connection, domain: Pointer): LibvirtOutcome<
     return { target, throttle: null, throttleProblem, counters: null };
   });
   return { ok: true, value };
-}
-
-/** From the live XML, which is libvirt's own knowledge. */
-function readXmlDisks(connection: Connection, domain: Pointer): LibvirtOutcome<readonly DiskDevice[]> {
-  const xml = connection.libvirt.virDomainGetXMLDesc(domain, 0);
-  return xml === null ? failed(connection) : { ok: true, value: parseTuning(xml).disks };
 }

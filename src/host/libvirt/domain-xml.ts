@@ -78,8 +78,12 @@ export function parseTuning(xml: string): Tuning {
   return readTuning(parseDomain(xml));
 }
 
-/** @throws Error as parseDomainXml */
-export function parseDomain(xml: string): XmlNode {
+/** Whether a disk of this domain may be in a group with others: parsing costs a hundred times as much as asking this. */
+export function mayNameGroup(xml: string): boolean {
+  return xml.includes('<group_name>');
+}
+
+function parseDomain(xml: string): XmlNode {
   if (xml.length > XML_LENGTH_MAX) throw new Error(`domain XML of ${xml.length} characters is over ${XML_LENGTH_MAX}`);
   // `<metadata>` is kept as text and parsed apart, so that nothing in it can spoil the rest.
   const domain = parseXml(xml, { rawPath: ['domain', 'metadata'] }).find((node) => node.name === 'domain');

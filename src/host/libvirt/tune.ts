@@ -8,7 +8,7 @@ import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
 import type { LibvirtOutcome, TuneCall } from './client.js';
 import { type Connection, done, type Failed, failed, withInstance } from './domain-call.js';
-import { parseTuning } from './domain-xml.js';
+import { mayNameGroup, parseTuning } from './domain-xml.js';
 import { type TypedParameter, withTypedParameters } from './typed-parameters.js';
 
 const DONE: LibvirtOutcome<null> = { ok: true, value: null };
@@ -121,7 +121,7 @@ function sendThrottle(
 function sharesGroup(connection: Connection, domain: Pointer, disk: string): LibvirtOutcome<boolean> {
   const xml = connection.libvirt.virDomainGetXMLDesc(domain, 0);
   if (xml === null) return failed(connection);
-  if (!xml.includes('<group_name>')) return { ok: true, value: false };
+  if (!mayNameGroup(xml)) return { ok: true, value: false };
   const found = parseTuning(xml).disks.find(({ target }) => target === disk);
   return { ok: true, value: found !== undefined && found.throttle.group !== null };
 }
