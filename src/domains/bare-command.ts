@@ -53,8 +53,8 @@ const VCPUS_MAX = 4096;
 const DEFAULT_MEMORY_BYTES = 128 * 2 ** 20;
 const MIB = 2 ** 20;
 
-export function parseCommand(argv: readonly string[], cut = false): BareCommand {
-  const options = parseOptions(argv);
+/** `cut`: the end of the command line is missing. */
+export function parseCommand(argv: readonly string[], cut = false, options = parseOptions(argv)): BareCommand {
   const machine = merged(valuesOf(options, 'machine', 'M'), 'type');
   const objects = valuesOf(options, 'object').map((text) => parseProperties(text, 'qom-type'));
   const devices = valuesOf(options, 'device').map((text) => parseProperties(text, 'driver'));

@@ -14,6 +14,7 @@ import {
   type Hierarchy,
 } from '../host/cgroup/layout.js';
 import { readCgroupText } from '../host/proc/cgroup-text.js';
+import { isKernelThread } from '../host/proc/kernel-thread.js';
 import { unitOfGroup } from '../host/systemd/unit-name.js';
 import { type LocateOptions, locateProcess } from './locate.js';
 import type { Controller, ControllerGroup, Domain } from './types.js';
@@ -40,25 +41,30 @@ type Found = { readonly ok: true; readonly group: ControllerGroup } | { readonly
 /** Of groups below the guest's, which nobody makes for a guest: more than that are not looked through. */
 const DEPTH_MAX = 8;
 const GROUPS_MAX = 256;
+const CROWDED = 'holds other processes too';
 const UNIT_NAME = /\.(?:scope|service|slice)$/;
 /** Threads count where they are, memory where the process is. */
 const BY_THREAD: readonly Controller[] = ['cpu', 'cpuset'];
 
-/** Where the process lives, controller by controller. */
-export function locateBare(process: BareProcess, options: LocateOptions): BareLocated {
+/**
+ * Where the process lives, controller by controller. `crowded` remembers, for one look at many processes, the groups in
+ * which one of them was found not to be alone: nobody is alone there.
+ */
+export function locateBare(process: BareProcess, options: LocateOptions, crowded = new Set<string>()): BareLocated {
   try {
-    return locate(process, options);
+    return locate(process, options, crowded);
   } catch (error) {
     const reason = `process ${process.pid} cannot be looked at: ${(error as Error).message}`;
     return { cgroup: null, groups: {}, reasons: { cpu: reason } };
   }
 }
 
-function locate(process: BareProcess, options: LocateOptions): BareLocated {
+function locate(process: BareProcess, options: LocateOptions, crowded: Set<string>): BareLocated {
   const { hierarchies, procRoot } = options;
   const text = readCgroupText(procRoot, process.pid);
   const cpuPath = hierarchies.cpu && groupPath(text, 'cpu', hierarchies.cpu.version);
   if (cpuPath && basename(cpuPath) === 'emulator') return asLibvirtLeftIt(process, options);
+  const place: Place = { process, text, options, crowded, judged: new Map() };
   const groups: Partial<Record<Controller, ControllerGroup>> = {};
   const reasons: Partial<Record<Controller, string>> = {};
   for (const controller of CONTROLLERS) {
@@ -66,7 +72,7 @@ function locate(process: BareProcess, options: LocateOptions): BareLocated {
     const found =
       hierarchy === undefined
         ? no(`this host has no ${controller} controller mounted`)
-        : find({ controller, hierarchy, text }, process, options);
+        : find(controller, hierarchy, place);
     if (found.ok) groups[controller] = found.group;
     else reasons[controller] = found.reason;
   }
@@ -83,16 +89,18 @@ function asLibvirtLeftIt({ pid, uuid }: BareProcess, options: LocateOptions): Ba
 }
 
 interface Place {
-  readonly controller: Controller;
-  readonly hierarchy: Hierarchy;
-  /** Of /proc/PID/cgroup. */
+  readonly process: BareProcess;
+  /** Of its /proc/PID/cgroup. */
   readonly text: string;
+  readonly options: LocateOptions;
+  readonly crowded: Set<string>;
+  /** What is wrong with the tenants of a group; on v2 one group is that of all controllers. */
+  readonly judged: Map<string, string | null>;
 }
 
-function find(place: Place, process: BareProcess, options: LocateOptions): Found {
-  const { controller, hierarchy, text } = place;
+function find(controller: Controller, hierarchy: Hierarchy, place: Place): Found {
   const { version } = hierarchy;
-  const path = groupPath(text, controller, version);
+  const path = groupPath(place.text, controller, version);
   const directories = path === null ? null : domainGroups(hierarchy, path);
   if (directories === null || directories.domainDir.endsWith('.slice')) {
     return no(`its QEMU process has no ${controller} cgroup of its own: observed only`);
@@ -100,15 +108,19 @@ function find(place: Place, process: BareProcess, options: LocateOptions): Found
   const { domainDir } = directories;
   const owner = ownerOf(directories);
   if (owner === 'another systemd') return no(`its cgroup ${domainDir} is that of another systemd: observed only`);
-  const group = Group.open(domainDir, options.cgroupFiles);
+  if (place.crowded.has(domainDir)) return no(`its cgroup ${domainDir} ${CROWDED}: observed only`);
+  const group = Group.open(domainDir, place.options.cgroupFiles);
   if (group === null) return no(`its cgroup ${domainDir} is gone`);
   try {
     if (version === 2 && !controllersIn(group).includes(controller)) {
       return no(`its cgroup ${domainDir} has no ${controller} controller: those above do not pass it on`);
     }
-    const tenants = tenantsOf(group, process, version);
+    const known = place.judged.get(domainDir);
+    const tenants = known === undefined ? tenantsOf(group, place, version) : known;
+    place.judged.set(domainDir, tenants);
+    if (tenants === CROWDED) place.crowded.add(domainDir);
     if (tenants !== null) return no(`its cgroup ${domainDir} ${tenants}: observed only`);
-    const strayed = BY_THREAD.includes(controller) ? strayedThread(place, process, options) : null;
+    const strayed = BY_THREAD.includes(controller) ? strayedThread(controller, hierarchy, place) : null;
     if (strayed !== null) return no(`its vCPU thread ${strayed} is in another cgroup than its process: observed only`);
     const inode = group.inode;
     return { ok: true, group: { version, ...directories, systemdOwned: owner === 'systemd', inode } };
@@ -124,10 +136,14 @@ function ownerOf({ weightDir }: DomainGroups): 'systemd' | 'another systemd' | '
 }
 
 /**
- * What is wrong with who lives in the group and below it; null when it is this process alone. v2 lists the processes of
- * threaded groups in the group above them.
+ * What is wrong with who lives in the group and below it; null when it is this process alone. Kernel threads that work for
+ * it (`vhost-PID`, `kvm-nx-lpage-recovery-PID`) are put there by the kernel. v2 lists the processes of threaded groups in
+ * the group above them.
  */
-function tenantsOf(group: Group, { pid, offshoots }: BareProcess, version: 1 | 2): string | null {
+function tenantsOf(group: Group, { process, options }: Place, version: 1 | 2): string | null {
+  const { pid, offshoots } = process;
+  const isStranger = (one: number): boolean =>
+    one !== pid && !offshoots.includes(one) && !isKernelThread(options.procRoot, one);
   let here = false;
   let groups = 0;
   const walk = (at: Group, depth: number): string | null => {
@@ -136,7 +152,7 @@ function tenantsOf(group: Group, { pid, offshoots }: BareProcess, version: 1 | 2
     groups += 1;
     if (text === null || depth > DEPTH_MAX || groups > GROUPS_MAX) return 'cannot be read wholly';
     const pids = text.split('\n').filter(Boolean).map(Number);
-    if (pids.some((one) => one !== pid && !offshoots.includes(one))) return 'holds other processes too';
+    if (pids.some(isStranger)) return CROWDED;
     here ||= pids.includes(pid);
     for (const name of at.children()) {
       const child = at.openChild(name);
@@ -154,13 +170,13 @@ function tenantsOf(group: Group, { pid, offshoots }: BareProcess, version: 1 | 2
 
 /** A vCPU thread that somebody has put into another group, where this one's limits do not bind it; null when there is none. */
 function strayedThread(
-  { controller, hierarchy, text }: Place,
-  { pid, vcpuThreadIds }: BareProcess,
-  { procRoot }: LocateOptions,
+  controller: Controller,
+  { version }: Hierarchy,
+  { process, text, options }: Place,
 ): number | null {
-  const home = groupPath(text, controller, hierarchy.version);
-  const strayed = vcpuThreadIds.find((id) => {
-    const path = groupPath(readCgroupText(procRoot, pid, id), controller, hierarchy.version);
+  const home = groupPath(text, controller, version);
+  const strayed = process.vcpuThreadIds.find((id) => {
+    const path = groupPath(readCgroupText(options.procRoot, process.pid, id), controller, version);
     return path !== null && path !== home && !path.startsWith(`${home}/`);
   });
   return strayed ?? null;

@@ -3,14 +3,13 @@
  * itself, so its guests are told apart also while no libvirtd answers. Seen with libvirt 9.0 and in its source since 1.3:
  * src/qemu/qemu_command.c (qemuBuildMasterKeyCommandLine, qemuBuildMonitorCommandLine), src/util/vircgroup.c.
  */
-import { has, parseOptions, parseProperties, valuesOf } from './bare-options.js';
+import { has, parseProperties, type QemuOption, valuesOf } from './bare-options.js';
 
 /**
  * False for a QEMU without a guest: one that libvirt starts for some moments to learn what it can (`-machine none`), one
  * that prints its help, and the device model of a Xen domain, whose CPUs Xen runs.
  */
-export function isGuest(argv: readonly string[]): boolean {
-  const options = parseOptions(argv);
+export function isGuest(options: readonly QemuOption[]): boolean {
   if (has(options, 'h', 'help', 'version', 'xen-domid', 'xen-attach', 'xen-create')) return false;
   const machine = valuesOf(options, 'machine', 'M')
     .map((text) => parseProperties(text, 'type').get('type'))
@@ -27,8 +26,7 @@ const LISTING = new Set(
  * True when the command line is libvirt's: a secret `masterKey0` from libvirt's file, or libvirt's monitor. Either will
  * do; a person who runs a copy of such a command line gets a process that is left alone.
  */
-export function isLibvirtCommand(argv: readonly string[]): boolean {
-  const options = parseOptions(argv);
+export function isLibvirtCommand(options: readonly QemuOption[]): boolean {
   const masterKey = valuesOf(options, 'object').some((text) => {
     const object = parseProperties(text, 'qom-type');
     return object.get('qom-type') === 'secret' && object.get('id') === 'masterKey0';

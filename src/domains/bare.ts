@@ -12,6 +12,7 @@ import { type BareCommand, parseCommand } from './bare-command.js';
 import { archOf, bareFacts, isOnHugetlbfs } from './bare-facts.js';
 import { type BareIdentity, identify, type LibvirtGuests } from './bare-identity.js';
 import { type BareLocated, locateBare } from './bare-locate.js';
+import { parseOptions, type QemuOption } from './bare-options.js';
 import { isGuest, isLibvirtCommand, isLibvirtGroup } from './bare-origin.js';
 import type { LocateOptions } from './locate.js';
 import type { Domain, DomainFacts, ProcessIdentity } from './types.js';
@@ -42,12 +43,19 @@ export interface BareScan {
   readonly problem: string | null;
 }
 
-/** What is known of a process for as long as it runs the same program. */
+/** What is known of a process for as long as it runs the same program. Null: libvirt runs it. */
+type Description = { readonly bare: Described | null };
+
 interface Described {
-  /** Null for a process that libvirt runs. */
-  readonly command: BareCommand | null;
+  readonly command: BareCommand;
   readonly arch: string;
   readonly hugepages: boolean;
+}
+
+/** What a guest is made of beside its process and identity. */
+interface Ingredients extends Described {
+  readonly threads: VcpuThreads;
+  readonly crowded: Set<string>;
 }
 
 interface Entry {
@@ -70,7 +78,7 @@ const IMPATIENT_LOOKS = 12;
 
 export class BareGuests {
   readonly #options: BareOptions;
-  readonly #processes: QemuProcesses<Described>;
+  readonly #processes: QemuProcesses<Description>;
   readonly #entries = new Map<number, Entry>();
   #bootId = '';
   #pidFiles: ReadonlySet<number> | null = null;
@@ -89,41 +97,45 @@ export class BareGuests {
     this.#bootId ||= readBootId(this.#options.procRoot);
     const { processes, problem } = await this.#processes.scan();
     const libvirtPids = new Set(libvirtGuests.values());
-    const bare = processes.filter(({ pid, description }) => description.command !== null && !libvirtPids.has(pid));
-    const byPid = new Map(bare.map((process) => [process.pid, process]));
-    const identities = identify(bare.map(candidateOf), { bootId: this.#bootId, libvirtGuests });
+    const byPid = new Map<number, QemuProcess<Described>>();
+    for (const process of processes) {
+      const { bare } = process.description;
+      if (bare !== null && !libvirtPids.has(process.pid)) byPid.set(process.pid, { ...process, description: bare });
+    }
+    const candidates = [...byPid.values()].map((process) => ({ ...process, command: process.description.command }));
+    const identities = identify(candidates, { bootId: this.#bootId, libvirtGuests });
     for (const pid of this.#entries.keys()) if (!byPid.has(pid)) this.#entries.delete(pid);
+    const crowded = new Set<string>();
     const guests: BareGuest[] = [];
     await inSlices(identities, (identity) => {
       const process = byPid.get(identity.pid);
-      const guest = process === undefined ? null : this.#look(process, identity);
-      if (guest !== null) guests.push(guest);
+      if (process !== undefined) guests.push(this.#look(process, identity, crowded));
     });
     return { guests: guests.sort((a, b) => a.process.pid - b.process.pid), problem };
   }
 
-  #describe({ executable, argv, cut }: QemuCommand, pid: number): Described | null {
+  #describe({ executable, argv, cut }: QemuCommand, pid: number): Description | null {
     const { procRoot, usesLibvirt, hostArch } = this.#options;
-    if (!isGuest(argv)) return null;
-    const arch = archOf(executable, hostArch);
-    if (usesLibvirt && this.#isLibvirts(argv, pid)) return { command: null, arch, hugepages: false };
-    const command = parseCommand(argv, cut);
+    const options = parseOptions(argv);
+    if (!isGuest(options)) return null;
+    if (usesLibvirt && this.#isLibvirts(options, pid)) return { bare: null };
+    const command = parseCommand(argv, cut, options);
     const mounts = command.memoryPaths.length === 0 ? null : readSmallFile(`${procRoot}/${pid}/mounts`);
     const onHugetlbfs = mounts?.kind === 'text' && isOnHugetlbfs(command.memoryPaths, mounts.text);
-    return { command, arch, hugepages: command.hugetlb || onHugetlbfs };
+    const arch = archOf(executable, hostArch);
+    return { bare: { command, arch, hugepages: command.hugetlb || onHugetlbfs } };
   }
 
   /** By its own marks first; the pid files are read once a look, and only for a process that has none. */
-  #isLibvirts(argv: readonly string[], pid: number): boolean {
+  #isLibvirts(options: readonly QemuOption[], pid: number): boolean {
     const { procRoot, runLibvirt } = this.#options;
-    if (isLibvirtCommand(argv) || isLibvirtGroup(readCgroupText(procRoot, pid))) return true;
+    if (isLibvirtCommand(options) || isLibvirtGroup(readCgroupText(procRoot, pid))) return true;
     this.#pidFiles ??= new Set(readPidFiles(runLibvirt).values());
     return this.#pidFiles.has(pid);
   }
 
-  #look(process: QemuProcess<Described>, identity: BareIdentity): BareGuest | null {
-    const { pid, startTicks, description } = process;
-    if (description.command === null) return null;
+  #look(process: QemuProcess<Described>, identity: BareIdentity, crowded: Set<string>): BareGuest {
+    const { pid, startTicks, threadCount, description } = process;
     let entry = this.#entries.get(pid);
     if (entry?.described !== description) {
       const threads = new VcpuThreadReader(this.#options.procRoot, pid);
@@ -131,7 +143,7 @@ export class BareGuests {
       this.#entries.set(pid, entry);
     }
     entry.looks += 1;
-    const threads = entry.threads.read();
+    const threads = entry.threads.read(threadCount);
     const whereabouts = this.#whereabouts(pid);
     if (whereabouts === null && entry.guest !== null) return entry.guest;
     const madeFrom = [identity.uuid, identity.obstacle, identity.offshoots.join(), threads, whereabouts];
@@ -139,9 +151,11 @@ export class BareGuests {
     const impatient = entry.obstructed > 0 && entry.obstructed <= IMPATIENT_LOOKS;
     const isDue = impatient || (entry.looks + pid) % WHOLE_LOOK_EVERY === 0;
     if (entry.guest !== null && same && !isDue) return entry.guest;
+    const guest = this.#build({ pid, startTicks }, identity, { ...description, threads, crowded });
+    // The same object says that nothing has changed.
+    if (entry.guest === null || !same || !isSamePlace(entry.guest, guest)) entry.guest = guest;
     entry.madeFrom = madeFrom;
-    entry.guest = this.#build({ pid, startTicks }, identity, description, threads);
-    entry.obstructed = entry.guest?.obstacle == null ? 0 : entry.obstructed + 1;
+    entry.obstructed = guest.obstacle === null ? 0 : entry.obstructed + 1;
     return entry.guest;
   }
 
@@ -154,18 +168,13 @@ export class BareGuests {
     }
   }
 
-  #build(
-    process: ProcessIdentity,
-    { uuid, name, obstacle, offshoots }: BareIdentity,
-    { command, arch, hugepages }: Described,
-    threads: VcpuThreads,
-  ): BareGuest | null {
-    if (command === null) return null;
+  #build(process: ProcessIdentity, { uuid, name, obstacle, offshoots }: BareIdentity, from: Ingredients): BareGuest {
+    const { command, arch, hugepages, threads, crowded } = from;
     const vcpuThreads = vcpuThreadsOf(threads, command.vcpus);
     const vcpuThreadIds = [...new Set(vcpuThreads.values())];
     const located: BareLocated =
       obstacle === null
-        ? locateBare({ pid: process.pid, uuid, offshoots, vcpuThreadIds }, this.#options)
+        ? locateBare({ pid: process.pid, uuid, offshoots, vcpuThreadIds }, this.#options, crowded)
         : { cgroup: null, groups: {}, reasons: {} };
     return {
       ...located,
@@ -180,12 +189,14 @@ export class BareGuests {
   }
 }
 
-function candidateOf({ pid, startTicks, parentPid, threadCount, description }: QemuProcess<Described>) {
-  return { pid, startTicks, parentPid, threadCount, command: description.command as BareCommand };
-}
-
 /** One thread may run all vCPUs. */
 function vcpuThreadsOf({ byVcpu, shared }: VcpuThreads, vcpus: number): ReadonlyMap<number, number> {
   if (shared === null) return byVcpu;
   return new Map(Array.from({ length: vcpus }, (_, vcpu) => [vcpu, shared]));
+}
+
+function isSamePlace(a: BareGuest, b: BareGuest): boolean {
+  const text = ({ cgroup, groups, reasons }: BareGuest): string =>
+    JSON.stringify([cgroup, groups, reasons], (_, value) => (typeof value === 'bigint' ? String(value) : value));
+  return text(a) === text(b);
 }

@@ -4,8 +4,10 @@ import { describe, test } from 'node:test';
 import { NAME_LENGTH_MAX, parseCommand } from '../../src/domains/bare-command.js';
 import { archOf, bareFacts, isOnHugetlbfs } from '../../src/domains/bare-facts.js';
 import { parseOptions, parseProperties } from '../../src/domains/bare-options.js';
-import { isGuest, isLibvirtCommand, isLibvirtGroup } from '../../src/domains/bare-origin.js';
+import * as origin from '../../src/domains/bare-origin.js';
 import { parseQemuSize } from '../../src/domains/bare-sizes.js';
+
+const { isLibvirtGroup } = origin;
 
 const UUID = '3f6fb426-5ee0-4a59-a5b8-34f545c6bab0';
 const MIB = 2 ** 20;
@@ -13,6 +15,14 @@ const GIB = 2 ** 30;
 
 function command(...words: readonly string[]) {
   return parseCommand(['qemu-system-x86_64', ...words]);
+}
+
+function isGuest(argv: readonly string[]): boolean {
+  return origin.isGuest(parseOptions(argv));
+}
+
+function isLibvirtCommand(argv: readonly string[]): boolean {
+  return origin.isLibvirtCommand(parseOptions(argv));
 }
 
 describe('options and properties', () => {

@@ -32,6 +32,7 @@ interface ProcessChange {
   readonly state?: string;
   readonly startTicks?: number;
   readonly stack?: number;
+  readonly flags?: number;
   readonly cgroup?: string;
   readonly threads?: Readonly<Record<number, string>>;
 }
@@ -43,7 +44,7 @@ function put(pid: number, change: ProcessChange = {}): void {
   rmSync(join(root, `proc/${pid}`), { recursive: true, force: true });
   const fields = Array.from({ length: 50 }, () => '0');
   Object.assign(fields, { 0: state, 1: '1', 17: String(Object.keys(threads).length), 19: String(startTicks) });
-  Object.assign(fields, { 23: '4096', 25: String(stack) });
+  Object.assign(fields, { 6: String(change.flags ?? 0), 23: '4096', 25: String(stack) });
   write(`proc/${pid}/stat`, `${pid} (${comm}) ${fields.join(' ')}\n`);
   write(`proc/${pid}/cmdline`, (change.argv ?? [exe ?? 'x']).map((word) => `${word}\0`).join(''));
   write(`proc/${pid}/cgroup`, `${change.cgroup ?? '0::/'}\n`);
@@ -146,12 +147,12 @@ test('vCPU threads by name, also of those plugged in later; a name that is not y
   const names = { 10: 'qemu-system-x86', 11: 'CPU 0/KVM', 12: 'qemu-system-x86', 13: 'worker' };
   put(10, { threads: names });
   const reader = new VcpuThreadReader(join(root, 'proc'), 10);
-  const first = reader.read();
+  const first = reader.read(4);
   assert.deepEqual([...first.byVcpu], [[0, 11]]);
-  assert.equal(reader.read(), first);
+  assert.equal(reader.read(4), first);
   put(10, { threads: { ...names, 12: 'CPU 1/KVM', 14: 'CPU 12/KVM' } });
   assert.deepEqual(
-    [...reader.read().byVcpu],
+    [...reader.read(5).byVcpu],
     [
       [0, 11],
       [1, 12],
@@ -159,9 +160,9 @@ test('vCPU threads by name, also of those plugged in later; a name that is not y
     ],
   );
   put(10, { threads: { 10: 'x', 20: 'ALL CPUs/TCG' } });
-  assert.deepEqual([reader.read().byVcpu.size, reader.read().shared], [0, 20]);
+  assert.deepEqual([reader.read(2).byVcpu.size, reader.read(2).shared], [0, 20]);
   rmSync(join(root, 'proc/10'), { recursive: true });
-  assert.equal(reader.read().shared, null);
+  assert.equal(reader.read(1).shared, null);
 });
 
 describe('its own groups', () => {
@@ -233,6 +234,15 @@ describe('its own groups', () => {
     assert.ok(cgroup);
     assert.deepEqual(groups, {});
     assert.match(reasons.memory ?? '', /has no memory controller/);
+  });
+
+  test('v2: kernel threads that work for it are no strangers', () => {
+    group('vm', [10, 77]);
+    put(10, { cgroup: '0::/vm' });
+    put(77, { exe: null, argv: [], comm: 'vhost-10', flags: 0x208040 });
+    assert.equal(locate().reasons.cpu, undefined);
+    put(77, { exe: null, argv: [], comm: 'vhost-10' });
+    assert.match(locate().reasons.cpu ?? '', /holds other processes too/);
   });
 
   test('v2: a group that cannot be read is not taken for empty', () => {

@@ -1,7 +1,7 @@
 /**
  * Which threads of a QEMU process are its vCPUs, by the names that QEMU gives them with `-name …,debug-threads=on`:
  * `CPU 0/KVM`, `CPU 0/TCG`; one thread `ALL CPUs/TCG` runs all vCPUs with `-accel tcg,thread=single`. A thread's name is
- * read when the thread is new; after that a look costs one reading of the directory (2 µs).
+ * read when the thread is new.
  * Source: QEMU's softmmu/cpus.c, accel/; /proc/PID/task/TID/comm in proc(5), at most 15 characters.
  */
 import { readdirSync } from 'node:fs';
@@ -23,19 +23,30 @@ interface Thread {
 }
 
 const LOOKS_MAX = 3;
+/** While their number stays, the threads are listed anew at every n-th look: one may have come as another went. */
+const LIST_EVERY = 12;
 
 /** The threads of one process, followed from look to look. */
 export class VcpuThreadReader {
   readonly #directory: string;
   #threads = new Map<string, Thread>();
   #answer = NO_VCPU_THREADS;
+  #looks = 0;
+  #settled = false;
 
   constructor(procRoot: string, pid: number) {
     this.#directory = `${procRoot}/${pid}/task`;
   }
 
-  /** The same object as long as nothing changed. What cannot be read now stays as it was; of a process that is gone, nothing is left. */
-  read(): VcpuThreads {
+  /**
+   * `threadCount`: how many threads the process has now. Gives the same object as long as nothing changed. What cannot be
+   * read now stays as it was; of a process that is gone, nothing is left.
+   */
+  read(threadCount: number): VcpuThreads {
+    this.#looks += 1;
+    if (threadCount === this.#threads.size && this.#settled && this.#looks % LIST_EVERY !== 0) {
+      return this.#answer;
+    }
     let threadIds: string[];
     try {
       threadIds = readdirSync(this.#directory);
@@ -53,6 +64,7 @@ export class VcpuThreadReader {
       changed ||= thread.role !== before?.role;
     }
     this.#threads = next;
+    this.#settled = [...next.values()].every(({ role, looks }) => role !== null || looks >= LOOKS_MAX);
     if (changed) this.#answer = answerOf(next, this.#answer);
     return this.#answer;
   }
