@@ -3,77 +3,72 @@
  * holds it (bytes per second and bytes), and when the two are the same.
  *
  * libvirt hands the figures to tc(8) as `Nkbps`, which is N × 1000 bytes per second, and `Nkb`, which is N × 1024 bytes.
- * The queue towards the device becomes an HTB class (average, peak, burst); what comes from the device is policed
- * (average, burst; a peak is accepted and not enforced). The kernel keeps a burst as the time in which the average
- * rate sends it, in ticks of 64 ns; tc before 6.14 cuts it to whole microseconds first, later ones round up to a tick.
+ * What is sent to the device goes through an HTB class (average, peak, burst); what comes from it is policed (average,
+ * burst; a peak is accepted and not enforced). The kernel keeps a burst as the time in which the average rate sends it,
+ * in ticks of 64 ns; tc before 6.14 cuts it to whole microseconds first, later ones round up to a tick.
  * Sources: virNetDevBandwidthSet (libvirt 9.0), tc_calc_xmittime, q_htb.c, m_police.c (iproute2 6.1), pkt_sched.h.
  */
+import type { Bandwidth } from '../../domains/types.js';
 
 /** What the kernel limits a direction with. */
 export type Shaper = 'htb' | 'police';
 
-/** libvirt's own units, the parameters of virDomainSetInterfaceParameters: each 32 bits unsigned. */
-export interface AskedBandwidth {
-  readonly averageKilobytesPerSecond: number;
-  readonly peakKilobytesPerSecond: number | null;
-  readonly burstKilobytes: number | null;
-}
-
-export interface Bandwidth {
+export interface KernelBandwidth {
   readonly averageBytesPerSecond: number;
-  /** Null when there is none above the average. */
+  /** Null when it is the average. */
   readonly peakBytesPerSecond: number | null;
   /** Whole bytes; 0 is what tc makes of less than a microsecond. */
   readonly burstBytes: number;
 }
 
-const BYTES_PER_SECOND = 1000;
-const BYTES = 1024;
+const RATE_KILOBYTE = 1000;
+const BURST_KILOBYTE = 1024;
 const TICK_NS = 64;
 const TICKS_PER_USEC = 1000 / TICK_NS;
-/** Both tc's microseconds and the kernel's ticks are 32 bits. */
+/** Both tc's microseconds and the kernel's ticks are 32 bits; on x86 they wrap. */
 const TICKS = 2 ** 32;
 /** Largest burst that tc takes: a byte count of 32 bits. */
-export const MAX_BURST_KILOBYTES = 2 ** 22 - 1;
+export const MAX_BURST_KBYTES = 2 ** 22 - 1;
 /** What lasts longer at the average rate, 274.9 s, overflows the ticks, and a burst of any length can come of it. */
 export const MAX_BURST_SECONDS = (TICKS * TICK_NS) / 1e9;
 /** tc's `mtu` of an HTB class, which is its burst too when none is given (plus a byte for each GB/s). */
 const HTB_BURST_BYTES = 1600;
-/** What tc and the kernel may lose of a burst, as the time in which it is sent: a microsecond and a tick, rounded up. */
-const LOST_USEC = 1.1;
 
-/** What the kernel holds once libvirt has set this. */
-export function enforcedBandwidth(asked: AskedBandwidth, shaper: Shaper): Bandwidth {
-  const averageBytesPerSecond = asked.averageKilobytesPerSecond * BYTES_PER_SECOND;
-  const peakBytesPerSecond = (asked.peakKilobytesPerSecond ?? 0) * BYTES_PER_SECOND;
+/** What the kernel holds once libvirt has set this; null is no limit, and so is an average of 0. */
+export function enforcedBandwidth(asked: Bandwidth | null, shaper: Shaper): KernelBandwidth | null {
+  if (asked === null || asked.averageKbytes === 0) return null;
+  const averageBytesPerSecond = asked.averageKbytes * RATE_KILOBYTE;
+  const peakBytesPerSecond = (asked.peakKbytes ?? 0) * RATE_KILOBYTE;
   const usec = Math.floor((askedBurstBytes(asked, shaper) * 1e6) / averageBytesPerSecond) % TICKS;
-  const ticks = Math.floor(usec * TICKS_PER_USEC) % TICKS;
   return {
     averageBytesPerSecond,
     peakBytesPerSecond:
       shaper === 'police' || peakBytesPerSecond === 0 || peakBytesPerSecond === averageBytesPerSecond
         ? null
         : peakBytesPerSecond,
-    burstBytes: burstBytes(averageBytesPerSecond, ticks),
+    burstBytes: burstBytes(averageBytesPerSecond, Math.floor(usec * TICKS_PER_USEC) % TICKS),
   };
 }
 
 /** Whether tc can express the burst; one that it cannot makes libvirt fail, or comes out as another. */
-export function burstFits({ averageKilobytesPerSecond, burstKilobytes }: AskedBandwidth): boolean {
-  if (burstKilobytes === null) return true;
-  const seconds = (burstKilobytes * BYTES) / (averageKilobytesPerSecond * BYTES_PER_SECOND);
-  return burstKilobytes <= MAX_BURST_KILOBYTES && seconds < MAX_BURST_SECONDS;
+export function burstFits({ averageKbytes, burstKbytes = 0 }: Bandwidth): boolean {
+  const seconds = (burstKbytes * BURST_KILOBYTE) / (averageKbytes * RATE_KILOBYTE);
+  return burstKbytes === 0 || (burstKbytes <= MAX_BURST_KBYTES && seconds < MAX_BURST_SECONDS);
 }
 
-/** Whether the kernel holds what was asked for; null is no limit. */
-export function holdsBandwidth(kernel: Bandwidth | null, asked: AskedBandwidth | null, shaper: Shaper): boolean {
-  if (kernel === null || asked === null) return kernel === asked;
+/** Whether the kernel holds what libvirt was asked for, whichever way tc has rounded the burst. */
+export function holdsBandwidth(kernel: KernelBandwidth | null, asked: Bandwidth | null, shaper: Shaper): boolean {
   const expected = enforcedBandwidth(asked, shaper);
-  const lostBytes = 1 + (expected.averageBytesPerSecond * LOST_USEC) / 1e6;
+  if (kernel === null || expected === null || asked === null) return kernel === expected;
+  const { averageBytesPerSecond, burstBytes: leastBytes } = expected;
+  const mostBytes = burstFits(asked)
+    ? askedBurstBytes(asked, shaper) + (averageBytesPerSecond * TICK_NS) / 1e9
+    : leastBytes;
   return (
-    kernel.averageBytesPerSecond === expected.averageBytesPerSecond &&
+    kernel.averageBytesPerSecond === averageBytesPerSecond &&
     kernel.peakBytesPerSecond === expected.peakBytesPerSecond &&
-    Math.abs(kernel.burstBytes - expected.burstBytes) <= lostBytes
+    kernel.burstBytes >= leastBytes - 1 &&
+    kernel.burstBytes <= mostBytes + 1
   );
 }
 
@@ -82,19 +77,19 @@ export function holdsBandwidth(kernel: Bandwidth | null, asked: AskedBandwidth |
  * a change; else the nearest figures, a burst left out where it is the one that tc takes by default.
  */
 export function inLibvirtUnits(
-  kernel: Bandwidth | null,
+  kernel: KernelBandwidth | null,
   shaper: Shaper,
-  asked: AskedBandwidth | null = null,
-): AskedBandwidth | null {
-  if (kernel === null || holdsBandwidth(kernel, asked, shaper)) return kernel && asked;
-  const plain: AskedBandwidth = {
-    averageKilobytesPerSecond: Math.round(kernel.averageBytesPerSecond / BYTES_PER_SECOND),
-    peakKilobytesPerSecond:
-      kernel.peakBytesPerSecond === null ? null : Math.round(kernel.peakBytesPerSecond / BYTES_PER_SECOND),
-    burstKilobytes: null,
+  asked: Bandwidth | null = null,
+): Bandwidth | null {
+  if (holdsBandwidth(kernel, asked, shaper)) return asked;
+  if (kernel === null) return null;
+  const { averageBytesPerSecond, peakBytesPerSecond } = kernel;
+  const plain: Bandwidth = {
+    averageKbytes: kilobytes(averageBytesPerSecond, RATE_KILOBYTE),
+    ...(peakBytesPerSecond === null ? {} : { peakKbytes: kilobytes(peakBytesPerSecond, RATE_KILOBYTE) }),
   };
   if (holdsBandwidth(kernel, plain, shaper)) return plain;
-  return { ...plain, burstKilobytes: Math.max(1, Math.round(kernel.burstBytes / BYTES)) };
+  return { ...plain, burstKbytes: kilobytes(kernel.burstBytes, BURST_KILOBYTE) };
 }
 
 /** Bytes that the average rate sends in so many of the kernel's ticks. */
@@ -102,9 +97,14 @@ export function burstBytes(averageBytesPerSecond: number, ticks: number): number
   return Math.round((averageBytesPerSecond * ticks * TICK_NS) / 1e9);
 }
 
-function askedBurstBytes({ burstKilobytes, averageKilobytesPerSecond }: AskedBandwidth, shaper: Shaper): number {
-  // 0 is none: libvirt leaves the argument out.
-  if (burstKilobytes !== null && burstKilobytes > 0) return burstKilobytes * BYTES;
-  if (shaper === 'police') return Math.min(averageKilobytesPerSecond, MAX_BURST_KILOBYTES) * BYTES;
-  return HTB_BURST_BYTES + Math.floor((averageKilobytesPerSecond * BYTES_PER_SECOND) / 1e9);
+function askedBurstBytes({ burstKbytes = 0, averageKbytes }: Bandwidth, shaper: Shaper): number {
+  if (burstKbytes > 0) return burstKbytes * BURST_KILOBYTE;
+  // Where none is given libvirt leaves it to tc for HTB, and takes the average for a policer.
+  if (shaper === 'police') return Math.min(averageKbytes, MAX_BURST_KBYTES) * BURST_KILOBYTE;
+  return HTB_BURST_BYTES + Math.floor((averageKbytes * RATE_KILOBYTE) / 1e9);
+}
+
+/** At least 1: 0 would be none. */
+function kilobytes(bytes: number, kilobyte: number): number {
+  return Math.max(1, Math.round(bytes / kilobyte));
 }

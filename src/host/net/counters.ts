@@ -7,7 +7,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../cgroup/group.js';
-import { type InterfaceKind, interfaceIdentity, vanishedOrUnreadable } from './interface.js';
+import { type InterfaceKind, interfaceIdentity, interfaceNumber, type Unread, unreadBecause } from './interface.js';
 
 /** Since the interface was made. What a limit drops is not among the drops: traffic control counts that itself. */
 export interface TrafficCounters {
@@ -22,11 +22,7 @@ export interface TrafficCounters {
 
 export type CounterReading =
   /** Another ifindex than last time is another device: its counters began at 0. */
-  | { readonly state: 'read'; readonly ifindex: number; readonly counters: TrafficCounters }
-  | { readonly state: 'vanished' }
-  | { readonly state: 'unreadable'; readonly reason: string };
-
-type Unread = Exclude<CounterReading, { state: 'read' }>;
+  { readonly state: 'read'; readonly ifindex: number; readonly counters: TrafficCounters } | Unread;
 
 interface Device {
   readonly ifindex: number;
@@ -65,7 +61,7 @@ export class InterfaceCounters {
       return reading;
     } catch (error) {
       closeDescriptors(opened.descriptors);
-      return vanishedOrUnreadable(error);
+      return unreadBecause(error);
     }
   }
 
@@ -86,10 +82,10 @@ export class InterfaceCounters {
       for (const file of FILES) descriptors.push(openSync(join(directory, file), 'r'));
     } catch (error) {
       closeDescriptors(descriptors);
-      return vanishedOrUnreadable(error);
+      return unreadBecause(error);
     }
     const { ifindex, kind } = before;
-    const after = interfaceIdentity(device, this.#sysRoot);
+    const after = interfaceNumber(device, this.#sysRoot);
     if (after.state === 'found' && after.ifindex === ifindex) return { ifindex, kind, descriptors };
     // Replaced while its files were opened: some of them may be the other's.
     closeDescriptors(descriptors);

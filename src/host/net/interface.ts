@@ -4,16 +4,21 @@
  * Sources: dev_valid_name (net/core/dev.c), Documentation/ABI/testing/sysfs-class-net, drivers/net/tun.c (tun_flags),
  * drivers/net/macvtap.c (a macvtap has a character device of class `macvtap` below it).
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { readText } from '../cgroup/group.js';
 
 /** What comes from the guest is received on a tap, and sent on a macvtap. */
 export type InterfaceKind = 'tap' | 'macvtap' | 'other';
 
+/** An interface that cannot be read: gone, or a reason. */
+export type Unread = { readonly state: 'vanished' } | { readonly state: 'unreadable'; readonly reason: string };
+
+export type InterfaceNumber = { readonly state: 'found'; readonly ifindex: number } | Unread;
+
 export type InterfaceIdentity =
   | { readonly state: 'found'; readonly ifindex: number; readonly kind: InterfaceKind }
-  | { readonly state: 'vanished' }
-  | { readonly state: 'unreadable'; readonly reason: string };
+  | Unread;
 
 /** if_tun.h */
 const IFF_TAP = 0x2;
@@ -27,24 +32,29 @@ export function isDeviceName(name: string): boolean {
 }
 
 export function interfaceIdentity(device: string, sysRoot = '/sys'): InterfaceIdentity {
-  if (!isDeviceName(device)) return { state: 'unreadable', reason: 'not the name of a network interface' };
-  const directory = join(sysRoot, 'class', 'net', device);
+  const number = interfaceNumber(device, sysRoot);
+  if (number.state !== 'found') return number;
   try {
-    const ifindex = parseIfindex(readFileSync(join(directory, 'ifindex'), 'latin1'));
-    if (ifindex === null) return { state: 'unreadable', reason: 'its ifindex is no number' };
-    return { state: 'found', ifindex, kind: interfaceKind(directory) };
+    return { ...number, kind: interfaceKind(join(sysRoot, 'class', 'net', device)) };
   } catch (error) {
-    return vanishedOrUnreadable(error);
+    return unreadBecause(error);
   }
 }
 
-/** The kernel counts them from 1; null for anything else. */
-export function parseIfindex(text: string): number | null {
-  return /^[1-9]\d{0,9}\n?$/.test(text) ? Number(text) : null;
+/** Read from sysfs, because the system call that translates names starts modprobe for one that is not there. */
+export function interfaceNumber(device: string, sysRoot = '/sys'): InterfaceNumber {
+  if (!isDeviceName(device)) return { state: 'unreadable', reason: 'not the name of a network interface' };
+  try {
+    const text = readWhole(join(sysRoot, 'class', 'net', device, 'ifindex'));
+    if (/^[1-9]\d{0,9}$/.test(text)) return { state: 'found', ifindex: Number(text) };
+    return { state: 'unreadable', reason: 'its ifindex is no number' };
+  } catch (error) {
+    return unreadBecause(error);
+  }
 }
 
-/** A device that goes while it is read answers ENOENT, ENODEV, or, for some files, EINVAL. */
-export function vanishedOrUnreadable(error: unknown): Exclude<InterfaceIdentity, { state: 'found' }> {
+/** What the error of a file of an interface says about it. */
+export function unreadBecause(error: unknown): Unread {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENOTDIR') return { state: 'vanished' };
   return { state: 'unreadable', reason: code ?? message };
@@ -52,6 +62,15 @@ export function vanishedOrUnreadable(error: unknown): Exclude<InterfaceIdentity,
 
 function interfaceKind(directory: string): InterfaceKind {
   const flags = join(directory, 'tun_flags');
-  if (existsSync(flags)) return (Number(readFileSync(flags, 'latin1')) & IFF_TAP) === 0 ? 'other' : 'tap';
+  if (existsSync(flags)) return (Number(readWhole(flags)) & IFF_TAP) === 0 ? 'other' : 'tap';
   return existsSync(join(directory, 'macvtap')) ? 'macvtap' : 'other';
+}
+
+function readWhole(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    return readText(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -21,7 +21,6 @@ const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
 const NETLINK_ROUTE = 0;
 const MSG_TRUNC = 0x20;
 const EINTR = 4;
-const ENODEV = 19;
 /** The kernel fills datagrams up to the size of the reader's buffer, 32 KiB at most. */
 const DATAGRAM_BYTES = 32 * 1024;
 /** An interface with more classes or filters than fit here is none that libvirt has set up. */
@@ -33,13 +32,13 @@ export type Dump =
   | { readonly ok: true; readonly messages: readonly NetlinkMessage[] }
   | { readonly ok: false; readonly reason: string };
 
-interface SocketCalls {
+/** As in C. */
+export interface SocketCalls {
   socket(family: number, type: number, protocol: number): number;
   connect(fd: number, address: Uint8Array, length: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   close(fd: number): number;
-  if_nametoindex(name: string): number;
 }
 
 export class RouteSocket {
@@ -48,8 +47,8 @@ export class RouteSocket {
   #fd = -1;
   #sequence = 0;
 
-  constructor() {
-    this.#calls = socketCalls();
+  constructor(calls: SocketCalls | string = socketCalls()) {
+    this.#calls = calls;
   }
 
   /** Messages of type `request` that the kernel has for this interface. */
@@ -59,15 +58,6 @@ export class RouteSocket {
     if (first !== 'interrupted') return first;
     const second = this.#dumpOnce(this.#calls, request, ifindex, parent);
     return second === 'interrupted' ? failed('the traffic control of the interface keeps changing') : second;
-  }
-
-  /** Number of the interface of that name now; null when there is none. */
-  ifindex(device: string): { readonly ok: true; readonly ifindex: number | null } | Extract<Dump, { ok: false }> {
-    if (typeof this.#calls === 'string') return failed(this.#calls);
-    const ifindex = this.#calls.if_nametoindex(device);
-    if (ifindex > 0) return { ok: true, ifindex };
-    const errno = lastErrno();
-    return errno === ENODEV ? { ok: true, ifindex: null } : failed(`if_nametoindex failed with errno ${errno}`);
   }
 
   close(): void {
@@ -151,7 +141,6 @@ function socketCalls(): SocketCalls | string {
     send: library.bind('send', 'longlong', ['int', 'void *', 'ulong', 'int']) as SocketCalls['send'],
     recv: library.bind('recv', 'longlong', ['int', 'void *', 'ulong', 'int']) as SocketCalls['recv'],
     close: library.bind('close', 'int', ['int']) as SocketCalls['close'],
-    if_nametoindex: library.bind('if_nametoindex', 'uint', ['str']) as SocketCalls['if_nametoindex'],
   };
   return bound;
 }

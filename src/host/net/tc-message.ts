@@ -3,7 +3,7 @@
  * makes them. Everything else (other disciplines, filters that match only some packets or only count) is no limit.
  * Sources: linux/pkt_sched.h (struct tc_htb_opt), linux/pkt_cls.h (struct tc_police, tc_u32_sel).
  */
-import { type Bandwidth, burstBytes } from './bandwidth.js';
+import { burstBytes, type KernelBandwidth } from './bandwidth.js';
 import {
   type Attributes,
   int32,
@@ -58,7 +58,7 @@ const STATS_DROPS = 12;
 const QUEUE_DROPS = 8;
 
 /** A limit in force, and the packets that it has dropped since it was set (32 bits, which wrap). */
-export interface EnforcedBandwidth extends Bandwidth {
+export interface EnforcedBandwidth extends KernelBandwidth {
   readonly droppedPackets: number;
 }
 

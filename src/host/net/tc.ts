@@ -5,7 +5,7 @@
  * Source: virNetDevBandwidthSet and virDomainNetTypeSharesHostView (libvirt 9.0).
  */
 import type { Shaper } from './bandwidth.js';
-import { type InterfaceKind, isDeviceName } from './interface.js';
+import { type InterfaceKind, interfaceNumber, type Unread } from './interface.js';
 import { type Dump, RouteSocket } from './netlink.js';
 import { type EnforcedBandwidth, parseHtbClass, parsePolice } from './tc-message.js';
 
@@ -22,8 +22,7 @@ export type BandwidthReading =
       readonly in: EnforcedBandwidth | null;
       readonly out: EnforcedBandwidth | null;
     }
-  | { readonly state: 'vanished' }
-  | { readonly state: 'unreadable'; readonly reason: string };
+  | Unread;
 
 /** A tap is the host's end of a cable, a macvtap the guest's own: which way a limit works depends on it. */
 export function shaperOf(direction: 'in' | 'out', kind: InterfaceKind): Shaper {
@@ -31,14 +30,19 @@ export function shaperOf(direction: 'in' | 'out', kind: InterfaceKind): Shaper {
 }
 
 export class TrafficControl {
-  readonly #socket = new RouteSocket();
+  readonly #socket: RouteSocket;
+
+  readonly #sysRoot: string;
+
+  constructor(socket = new RouteSocket(), sysRoot = '/sys') {
+    this.#socket = socket;
+    this.#sysRoot = sysRoot;
+  }
 
   read(device: string, kind: InterfaceKind): BandwidthReading {
-    if (!isDeviceName(device)) return { state: 'unreadable', reason: 'not the name of a network interface' };
-    const named = this.#socket.ifindex(device);
-    if (!named.ok) return { state: 'unreadable', reason: named.reason };
+    const named = interfaceNumber(device, this.#sysRoot);
+    if (named.state !== 'found') return named;
     const { ifindex } = named;
-    if (ifindex === null) return { state: 'vanished' };
     const classes = this.#socket.dump(RTM_GETTCLASS, ifindex);
     if (!classes.ok) return unreadable(classes);
     const filters = this.#socket.dump(RTM_GETTFILTER, ifindex, INGRESS);
@@ -47,8 +51,9 @@ export class TrafficControl {
     const police = parsePolice(filters.messages, ifindex);
     // An interface that has gone has no classes and no filters either, and the kernel does not say which it is.
     if (htb === null && police === null) {
-      const again = this.#socket.ifindex(device);
-      if (again.ok && again.ifindex !== ifindex) return { state: 'vanished' };
+      const again = interfaceNumber(device, this.#sysRoot);
+      if (again.state !== 'found') return again;
+      if (again.ifindex !== ifindex) return { state: 'vanished' };
     }
     return shaperOf('in', kind) === 'htb'
       ? { state: 'read', ifindex, in: htb, out: police }
