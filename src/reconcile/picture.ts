@@ -128,7 +128,7 @@ export class Picture {
           : { key: askedKey, text: asked.text, source: asked.source, schedule: asked.schedule ?? null },
       notes: [
         ...(desired.kind === 'set' ? desired.notes : []),
-        ...(tellFailure === null ? [] : [`libvirt's own view is behind: ${tellFailure}`]),
+        ...(tellFailure === null || status === 'failed' ? [] : [`libvirt's own view is behind: ${tellFailure}`]),
       ],
     };
   }
@@ -142,7 +142,7 @@ export class Picture {
       actual,
       original: original?.text ?? null,
       originalFrom: original?.from ?? null,
-      owner: ownerOf(setting, control),
+      owner: ownerOf(setting, control, domain),
     };
   }
 
@@ -168,8 +168,10 @@ export class Picture {
     if (handsOff !== null) return { status: 'hands-off', reason: handsOff.kind };
     if (domain.state === 'starting' && control.early !== true)
       return { status: 'pending', reason: 'set once the guest has started' };
-    const failed = own.find((one) => one.outcome === 'failed');
-    if (failed !== undefined) return { status: 'failed', reason: failed.message };
+    // What others set for us has failed when they said so, not when they were asked.
+    const failure =
+      own.find((one) => one.outcome === 'failed')?.message ?? this.#sources.tellFailure(domain.uuid, control.id);
+    if (failure !== null) return { status: 'failed', reason: failure };
     if (differs.some(({ actual }) => actual === null))
       return { status: 'pending', reason: 'what stands there cannot be read yet' };
     return { status: 'pending', reason: this.#sources.stopped() ?? 'a change is under way' };
@@ -200,9 +202,11 @@ function amountsOf(desired: Desired, actual: readonly Amount[]): AmountSnapshot[
   }));
 }
 
-function ownerOf({ path, writer }: Setting, control: Control): SettingSnapshot['owner'] {
+function ownerOf({ key, path, writer }: Setting, control: Control, domain: Domain): SettingSnapshot['owner'] {
   // cpu.weight of a scope goes through libvirt, and is systemd's; QEMU's throttle and a tap's queue are libvirt's.
   if (writer === 'systemd' || (writer === 'libvirt' && path.startsWith('/'))) return 'systemd';
   if (writer === 'libvirt') return 'libvirt';
-  return control.tellFor === undefined ? 'virtslad' : 'libvirt';
+  const said =
+    domain.source === 'bare' || domain.facts === null ? undefined : control.fromXml?.(key, domain.facts.tuning, domain);
+  return said === undefined || said.from === 'kernel' ? 'virtslad' : 'libvirt';
 }

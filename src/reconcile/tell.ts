@@ -93,25 +93,38 @@ export class Teller {
   }
 
   async #drain(uuid: string, queue: Map<string, Errand>): Promise<void> {
+    const refused: Errand[] = [];
     for (let next = queue.values().next().value; next !== undefined; next = queue.values().next().value) {
       queue.delete(next.subject);
-      this.#current.set(uuid, next.subject);
-      try {
-        if (!this.#options.mayTell(next)) continue;
-        const outcome = await this.#call(next);
-        this.#note(next, outcome);
-        await this.#options.onDone(next, outcome);
-        // After libvirt's view was read again: systemd has written the kernel by then.
-        next.done?.(outcome);
-      } catch (error) {
-        this.#options.onDefect(next, error as Error);
-      } finally {
-        this.#current.delete(uuid);
-      }
+      const outcome = await this.#run(next);
+      if (outcome === 'refused') refused.push(next);
+      // Values may bound each other (memory, and memory with swap): what was refused may be right once another was set.
+      if (outcome === 'done')
+        for (const again of refused.splice(0)) if (!queue.has(again.subject)) await this.#run(again);
     }
     this.#queues.delete(uuid);
     this.#running.delete(uuid);
     this.#options.onIdle(uuid);
+  }
+
+  async #run(errand: Errand): Promise<'done' | 'refused' | 'not made'> {
+    const { uuid } = errand;
+    this.#current.set(uuid, errand.subject);
+    try {
+      if (!this.#options.mayTell(errand)) return 'not made';
+      const outcome = await this.#call(errand);
+      this.#note(errand, outcome);
+      await this.#options.onDone(errand, outcome);
+      // After libvirt's view was read again: systemd has written the kernel by then.
+      errand.done?.(outcome);
+      if (outcome.ok) return 'done';
+      return outcome.failure === 'refused' ? 'refused' : 'not made';
+    } catch (error) {
+      this.#options.onDefect(errand, error as Error);
+      return 'not made';
+    } finally {
+      this.#current.delete(uuid);
+    }
   }
 
   /** Everything is tried; the outcome is that of the first that failed. */

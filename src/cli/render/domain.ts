@@ -5,6 +5,7 @@
 import { printable } from '../../printable.js';
 import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
 import { complianceWords, statusPaint, verdictOf, verdictPaint, worstFirst } from './compliance.js';
+import { signalRows } from './signals.js';
 import { type Paint, type Style, styleFor } from './style.js';
 import { renderTable } from './table.js';
 import { cores, handsOffWords, nameOf, plural, positionOf, type Reader, span } from './words.js';
@@ -102,6 +103,7 @@ export function domainRows(
       `uses ${cores(usedCores)} cores, waits for ${cores(own)}, throttled by its limit for ${cores(throttledCores)}`,
     ]);
   }
+  rows.push(...signalRows(domain, snapshot.atMs, style));
   if (domain.cgroup !== null) rows.push(['cgroup', printable(domain.cgroup, 1024)]);
   if (domain.obstacle !== null) rows.push(['obstacle', printable(domain.obstacle, 512), style.red]);
   rows.push(libvirtRow(domain, snapshot, style));
@@ -117,6 +119,7 @@ export function domainRows(
 
 function libvirtRow(domain: DomainSnapshot, snapshot: Snapshot, style: Style): Row {
   const { libvirt } = snapshot;
+  if (domain.source === 'bare') return ['libvirt', 'does not run this guest: found as a QEMU process'];
   if (libvirt.uri === null) return ['libvirt', 'not used'];
   if (!libvirt.connected) {
     const reason = libvirt.lastError === null ? '' : `: ${printable(libvirt.lastError, 256)}`;

@@ -14,7 +14,7 @@ import { positionOf, type Reader } from './words.js';
 /** Where an original is known from, in words. */
 const ORIGIN: Readonly<Record<string, string>> = {
   xml: "from libvirt's XML",
-  kernel: 'read from the kernel after the start',
+  kernel: 'found there after the start',
   metadata: "from the copy in the guest's metadata",
   definition: 'from the persistent definition',
   default: "libvirt's default",
@@ -22,7 +22,7 @@ const ORIGIN: Readonly<Record<string, string>> = {
 
 const OWNER: Readonly<Record<SettingSnapshot['owner'], string>> = {
   libvirt: 'libvirt; its view is kept the same',
-  systemd: 'systemd; set through libvirt',
+  systemd: 'systemd; set through libvirt or D-Bus',
   virtslad: 'virtslad',
 };
 
@@ -94,7 +94,12 @@ function settingRows(alike: readonly [SettingSnapshot, ...SettingSnapshot[]], st
   const origin = first.originalFrom === null ? '' : `, ${ORIGIN[first.originalFrom] ?? first.originalFrom}`;
   return [
     [keysOf(alike.map((setting) => setting.key)), standing, paint],
-    ...alike.map((setting, index): Row => [index === 0 ? '  file' : '', printable(setting.path, 1024)]),
+    ...alike.map(
+      (setting, index): Row => [
+        index === 0 ? (setting.path.startsWith('/') ? '  file' : '  place') : '',
+        printable(setting.path, 1024),
+      ],
+    ),
     ['  owner', OWNER[first.owner]],
     [
       '  original',
