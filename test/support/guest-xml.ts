@@ -17,7 +17,7 @@ export interface GuestOptions {
   readonly program?: BootProgram;
   /** The disk that it boots from; default: 1 MiB on virtio as `vda`. Its path is the guest's own. */
   readonly bootDisk?: Omit<GuestDisk, 'path' | 'isBlockDevice' | 'cdrom' | 'target'> & { readonly bytes?: number };
-  /** Further disks, in the order in which the BIOS numbers those of one bus. */
+  /** Further disks, in the order in which the BIOS numbers them. */
   readonly disks?: readonly GuestDisk[];
   readonly interfaces?: readonly GuestInterface[];
   /** Default 16. */
@@ -97,7 +97,7 @@ export function domainXml({ name, uuid, vcpus }: GuestIdentity, imagePath: strin
   <features><acpi/><apic/></features>
   <devices>
     ${namedDisks([{ ...options.bootDisk, path: imagePath }, ...disks])
-      .map(diskXml)
+      .map((disk, index) => diskXml(disk, disks.length > 0 && disk.path !== null ? index + 1 : null))
       .join('\n    ')}
     ${interfaces.map(interfaceXml).join('\n    ')}
     ${options.devicesXml ?? ''}
@@ -127,13 +127,15 @@ function busOf({ bus, cdrom }: GuestDisk): keyof typeof TARGET_PREFIX {
   return bus ?? (cdrom === true ? 'ide' : 'virtio');
 }
 
-export function diskXml(disk: NamedDisk): string {
+/** The BIOS knows only disks with a place in the boot order; it is libvirt's own business when there is one disk alone. */
+export function diskXml(disk: NamedDisk, bootOrder: number | null = null): string {
   const cache = disk.cache === undefined ? '' : ` cache='${disk.cache}'`;
   const [type, attribute] = disk.isBlockDevice === true ? ['block', 'dev'] : ['file', 'file'];
   return `<disk type='${type}' device='${disk.cdrom === true ? 'cdrom' : 'disk'}'>
       <driver name='qemu' type='raw'${cache}/>
       ${disk.path === null ? '' : `<source ${attribute}='${escapeXml(disk.path)}'/>`}
       <target dev='${disk.target}' bus='${busOf(disk)}'/>
+      ${bootOrder === null ? '' : `<boot order='${bootOrder}'/>`}
       ${disk.iotuneXml ?? ''}
       ${disk.readOnly === true || disk.cdrom === true ? '<readonly/>' : ''}
     </disk>`;

@@ -1,0 +1,77 @@
+/**
+ * Block devices and file systems of a lab's own: loop devices over files in its directory, with a partition where asked
+ * for. All are gone with the lab; what a killed run left behind is removed by the next that makes one.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { execute, output } from './command.js';
+import type { Lab } from './lab.js';
+import { exposeDevice, runInNamespace } from './lab-namespace.js';
+import { PARENT } from './leftovers.js';
+
+const MEBIBYTE = 1024 * 1024;
+const PARTITION_START_SECTOR = 2048;
+
+export interface LoopDevice {
+  /** The whole device, `/dev/loop3`. */
+  readonly path: string;
+  /** `7:3`, as the blkio files want it. */
+  readonly number: string;
+  /** Its one partition, when it was asked for. */
+  readonly partition: { readonly path: string; readonly number: string } | null;
+}
+
+/** Every byte of it is written. Make it before the guests that use it: what was made last goes first. */
+export async function makeLoopDevice(
+  lab: Lab,
+  { mebibytes = 16, partitioned = false }: { mebibytes?: number; partitioned?: boolean } = {},
+): Promise<LoopDevice> {
+  await detachLeftovers();
+  const file = join(lab.directory, `loop-${readdirSync(lab.directory).length}.img`);
+  writeFileSync(file, Buffer.alloc(mebibytes * MEBIBYTE));
+  const path = (await output('losetup', ['--partscan', '--find', '--show', file])).trim();
+  lab.cleanup.defer(`detach ${path}`, async () => {
+    await output('losetup', ['--detach', path]);
+    rmSync(file);
+  });
+  // Else what bypasses the guest's page cache ends in that of the file. Not every file system can.
+  await execute('losetup', ['--direct-io=on', path]);
+  let partition: LoopDevice['partition'] = null;
+  if (partitioned) {
+    const sectors = mebibytes * 2048 - PARTITION_START_SECTOR;
+    await output('addpart', [path, '1', String(PARTITION_START_SECTOR), String(sectors)]);
+    partition = { path: `${path}p1`, number: deviceNumber(`${path}p1`) };
+  }
+  for (const each of [path, ...(partition === null ? [] : [partition.path])]) await exposeDevice(lab.directory, each);
+  return { path, number: deviceNumber(path), partition };
+}
+
+/** A mounted ext4 of its own, on the device or else its partition; seen by this process and the lab's libvirtd. */
+export async function makeFileSystem(lab: Lab, device: LoopDevice): Promise<string> {
+  const source = device.partition?.path ?? device.path;
+  await output('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', source]);
+  const directory = join(lab.directory, `mount-${basename(source)}`);
+  mkdirSync(directory, { mode: 0o755 });
+  await output('mount', [source, directory]);
+  lab.cleanup.defer(`unmount ${directory}`, async () => {
+    // The libvirtd of the lab may be gone already, and its namespace with it.
+    await runInNamespace(lab.directory, 'umount --lazy "$1"', [directory]).catch(() => undefined);
+    await output('umount', [directory]);
+  });
+  await runInNamespace(lab.directory, 'mount "$1" "$2"', [source, directory]);
+  return directory;
+}
+
+function deviceNumber(path: string): string {
+  return readFileSync(join('/sys/class/block', basename(path), 'dev'), 'utf8').trim();
+}
+
+/** Loop devices over files in directories of labs that are gone. */
+async function detachLeftovers(): Promise<void> {
+  const listed = await output('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']);
+  for (const line of listed.split('\n')) {
+    const [, device, directory] = /^(\/dev\/loop\d+) (.*\/virtslad-lab-[^/]+)\//.exec(line) ?? [];
+    if (device === undefined || directory === undefined) continue;
+    if (dirname(directory) === PARENT && !existsSync(directory)) await execute('losetup', ['--detach', device]);
+  }
+}
