@@ -85,11 +85,15 @@ export class Operator implements Commands {
   }
 
   async resume(target: Target): Promise<ApplyReport> {
-    const { contention, handsOff, log } = this.#parts;
+    const { contention, handsOff, log, memory } = this.#parts;
     const targets = await this.#targets(target);
     if ('all' in target) await handsOff.clearAll();
     else for (const { uuid } of targets) await handsOff.clear(uuid);
-    for (const { uuid } of targets) contention.forget(uuid);
+    for (const { uuid } of targets) {
+      contention.forget(uuid);
+      // What stood there meanwhile was nobody's business: no drift.
+      memory.forget(uuid);
+    }
     // A lone command has read the policies and not judged them yet.
     await this.#reconciler.judge();
     log.info('operator.resume', { domains: targets.map(({ name }) => name) });
