@@ -10,7 +10,7 @@ import { openTapLab } from './tap-lab.js';
 
 const PAIR = '<iotune><total_iops_sec>500</total_iops_sec><group_name>pair</group_name></iotune>';
 
-const lab = await openTapLab(() => Lab.open());
+const { lab } = await openTapLab(() => Lab.open());
 after(() => lab.close());
 
 function image(target: string): string {

@@ -10,14 +10,25 @@ import { output } from '../support/command.js';
 import type { Lab } from '../support/lab.js';
 
 const TC = `#!/bin/sh
+if [ -e "$0.fails" ]; then
+  case " $* " in
+    *" sfq "*) echo "Error: Specified qdisc kind is unknown." >&2; exit 2 ;;
+  esac
+fi
 case " $* " in
   *" sfq "* | *" fw "* | *" police "*) exit 0 ;;
 esac
 exec /sbin/tc "$@"
 `;
 
+export interface TapLab {
+  readonly lab: Lab;
+  /** From now on tc fails as on a kernel without sfq, or not. */
+  tcFails(fails: boolean): void;
+}
+
 /** `open` is `Lab.open`: called where a test file names the lab, which makes it one of the host lane. */
-export async function openTapLab(open: () => Promise<Lab>): Promise<Lab> {
+export async function openTapLab(open: () => Promise<Lab>): Promise<TapLab> {
   const directory = mkdtempSync(join(tmpdir(), 'virtslad-tc-'));
   writeFileSync(join(directory, 'tc'), TC, { mode: 0o755 });
   const path = process.env.PATH;
@@ -31,7 +42,8 @@ export async function openTapLab(open: () => Promise<Lab>): Promise<Lab> {
       mkdirSync(net, { recursive: true });
       await output('mknod', [join(net, 'tun'), 'c', '10', '200']);
     }
-    return lab;
+    const fails = join(directory, 'tc.fails');
+    return { lab, tcFails: (failing) => (failing ? writeFileSync(fails, '') : rmSync(fails, { force: true })) };
   } finally {
     process.env.PATH = path;
   }

@@ -18,7 +18,8 @@ export type Failed = Extract<LibvirtOutcome<never>, { ok: false }>;
 /** What a call that has just failed on this thread says, as one of our failures. */
 export function failed(connection: Connection): Failed {
   const code = connection.libvirt.virGetLastErrorCode();
-  const message = connection.libvirt.virGetLastErrorMessage() ?? 'unknown error';
+  // Of a command that libvirt ran, such as tc, the message has all the output.
+  const message = connection.libvirt.virGetLastErrorMessage()?.split('\n', 1)[0] ?? 'unknown error';
   // The message of a broken connection varies; that it is broken does not.
   const alive = connection.libvirt.virConnectIsAlive(connection.handle) === 1;
   if (!alive || code === c.VIR_ERR.invalidConn) return { ok: false, failure: 'disconnected', message };

@@ -16,6 +16,8 @@ const DONE: LibvirtOutcome<null> = { ok: true, value: null };
 const CPU_MAX = 65_535;
 const LIVE = c.VIR_DOMAIN_AFFECT_LIVE;
 
+type SetCall = (block: Uint8Array, count: number) => number;
+
 /** Makes all calls, whatever becomes of the others, unless the domain or the connection has gone. */
 export function tune(
   connection: Connection,
@@ -47,8 +49,7 @@ function attempt(connection: Connection, domain: Pointer, call: TuneCall): Libvi
 
 function make(connection: Connection, domain: Pointer, call: TuneCall): LibvirtOutcome<null> {
   const { libvirt } = connection;
-  const set = (parameters: readonly TypedParameter[], setCall: (block: Uint8Array, count: number) => number) =>
-    parameters.length === 0 ? DONE : done(connection, withTypedParameters(parameters, setCall));
+  const set = (parameters: readonly TypedParameter[], setCall: SetCall) => send(connection, parameters, setCall);
   switch (call.call) {
     case 'scheduler': {
       const { cpu_shares, vcpu_period, vcpu_quota } = call.parameters;
@@ -71,14 +72,16 @@ function make(connection: Connection, domain: Pointer, call: TuneCall): LibvirtO
     case 'throttle':
       return setThrottle(connection, domain, call.disk, canonicalThrottle(call.throttle));
     case 'bandwidth':
-      return set([...rate('inbound', call.inbound), ...rate('outbound', call.outbound)], (block, count) =>
-        libvirt.virDomainSetInterfaceParameters(domain, call.device, block, count, LIVE),
-      );
+      return setBandwidth(connection, domain, call);
     case 'pin': {
       const cpus = cpuMap(call.cpus);
       return done(connection, libvirt.virDomainPinVcpuFlags(domain, call.vcpu, cpus, cpus.length, LIVE));
     }
   }
+}
+
+function send(connection: Connection, parameters: readonly TypedParameter[], call: SetCall): LibvirtOutcome<null> {
+  return parameters.length === 0 ? DONE : done(connection, withTypedParameters(parameters, call));
 }
 
 /** Every field is sent: what is left out of a category of fields is taken off, and what is left out wholly stays. */
@@ -108,12 +111,8 @@ function sendThrottle(
     return { name, type: 'ullong', value: BigInt(fields[name] ?? 0) };
   });
   if (group !== null) parameters.push({ name: 'group_name', type: 'string', value: group });
-  const { libvirt } = connection;
-  return done(
-    connection,
-    withTypedParameters(parameters, (block, count) =>
-      libvirt.virDomainSetBlockIoTune(domain, disk, block, count, LIVE),
-    ),
+  return send(connection, parameters, (block, count) =>
+    connection.libvirt.virDomainSetBlockIoTune(domain, disk, block, count, LIVE),
   );
 }
 
@@ -132,6 +131,24 @@ function given(name: string, value: bigint | undefined): TypedParameter[] {
 
 function quota(value: bigint | undefined): TypedParameter[] {
   return value === undefined ? [] : [{ name: 'vcpu_quota', type: 'llong', value }];
+}
+
+/**
+ * libvirt runs tc some eight times. Where that fails halfway (a kernel without sfq or police), libvirt puts back the limits
+ * that were there before; if there were none it leaves the half on the interface, which is taken off here.
+ */
+function setBandwidth(connection: Connection, domain: Pointer, call: Extract<TuneCall, { call: 'bandwidth' }>) {
+  const { libvirt } = connection;
+  const set: SetCall = (block, count) =>
+    libvirt.virDomainSetInterfaceParameters(domain, call.device, block, count, LIVE);
+  const outcome = send(connection, [...rate('inbound', call.inbound), ...rate('outbound', call.outbound)], set);
+  if (outcome.ok || outcome.failure !== 'refused') return outcome;
+  const xml = libvirt.virDomainGetXMLDesc(domain, 0);
+  const found = xml === null ? undefined : parseTuning(xml).interfaces.find(({ device }) => device === call.device);
+  if (found?.inbound === null && found.outbound === null) {
+    send(connection, [...rate('inbound', null), ...rate('outbound', null)], set);
+  }
+  return outcome;
 }
 
 /** libvirt takes a direction with an average of 0 for one without a limit. What is not sent of a direction is taken off. */
