@@ -118,7 +118,9 @@ export const cpuLimit: Control = {
 
   tellFor(texts, domain) {
     const whole = texts.get(FILE);
-    if (whole !== undefined) return unitQuota(whole, domain);
+    if (whole !== undefined) {
+      return quotaPlace(FILE, FILE, DEPTH, domain)?.writer === 'systemd' ? unitQuota(whole, domain) : null;
+    }
     const [first, ...others] = texts.values();
     if (first === undefined || others.some((text) => text !== first)) return null;
     return tellText(first, domain.facts?.tuning.cpu ?? null);

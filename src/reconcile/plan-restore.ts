@@ -70,7 +70,8 @@ function leave(
 ): LeftBehind {
   const { key } = setting;
   const actual = sight.read(setting);
-  const view = domain.facts === null ? undefined : control.fromXml?.(key, domain.facts.tuning, domain);
+  const { facts, source } = domain;
+  const view = facts === null || source === 'bare' ? undefined : control.fromXml?.(key, facts.tuning, domain);
   // libvirt's view is put back where it still says what we told it.
   const behind = view !== undefined && view.text !== original.text && written.includes(view.text);
   if (actual === null) return { key, write: null, foreign: false, told: behind ? original.text : null, done: false };

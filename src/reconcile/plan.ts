@@ -134,8 +134,9 @@ function tellDue(
   for (const { setting, actual } of states) {
     // Here the call is the write: what libvirt believes does not matter, what stands does.
     const through = writes.some(({ key, writer }) => key === setting.key && writer !== 'direct');
-    const said = control.fromXml?.(setting.key, facts.tuning, domain).text ?? setting.text;
-    if (through || (actual !== null && said !== setting.text)) texts.set(setting.key, setting.text);
+    // Of a guest that libvirt does not run it says nothing.
+    const said = domain.source === 'bare' ? undefined : control.fromXml?.(setting.key, facts.tuning, domain).text;
+    if (through || (actual !== null && said !== undefined && said !== setting.text)) texts.set(setting.key, setting.text);
   }
   for (const { key, told } of left) if (told !== null) texts.set(key, told);
   return texts.size === 0 ? null : control.tellFor(texts, domain);
