@@ -30,6 +30,7 @@ export class DomainHandles {
   readonly #open = new Map<string, OpenGroup>();
   /** Paths of values that were seen to be offered. */
   readonly #offered = new Set<string>();
+  #closed = false;
 
   private constructor({ cgroup, groups }: GuestGroups, system: CgroupFiles) {
     this.cgroup = cgroup;
@@ -121,13 +122,14 @@ export class DomainHandles {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { group } of this.#open.values()) group.close();
     this.#open.clear();
   }
 
   #opened(path: string): OpenGroup | null {
     const open = this.#open.get(path);
-    if (open !== undefined) return open;
+    if (open !== undefined || this.#closed) return open ?? null;
     // What cannot be opened now (too many open files) is unreadable for this look; the next one tries again.
     try {
       const opened = this.#openNow(path);
@@ -157,8 +159,6 @@ export class DomainHandles {
   }
 
   #openDomainDir({ domainDir, inode, version }: ControllerGroup): OpenGroup | null {
-    // Closed handles open nothing again.
-    if (domainDir === this.cgroup.domainDir) return null;
     const group = Group.open(domainDir, this.#system);
     if (group?.inode === inode) return { group, version };
     group?.close();

@@ -15,6 +15,7 @@ import {
   type Hierarchy,
   isThreadGroup,
 } from '../host/cgroup/layout.js';
+import { isKernelThread } from '../host/proc/kernel-thread.js';
 import { mayLive, readProcessCgroup, readProcessStat, readUuidArgument } from '../host/proc/process.js';
 import type { Controller, ControllerGroup, Domain, ProcessIdentity } from './types.js';
 
@@ -70,7 +71,9 @@ function locate(guest: Guest, options: LocateOptions): Located {
   if (group === null) return { ok: false, obstacle: `its cgroup ${directories.domainDir} is gone` };
   try {
     const companions = companionsIn(group, hierarchies.cpu.version, guest, procRoot);
-    if (companions === null || !isAloneIn(group, [pid, ...companions])) {
+    const isTenant = (one: number): boolean =>
+      one === pid || companions?.includes(one) === true || isKernelThread(procRoot, one);
+    if (companions === null || !isAloneIn(group, isTenant)) {
       return { ok: false, obstacle: `its cgroup ${directories.domainDir} holds other processes too: observed only` };
     }
     const cgroup = { version: hierarchies.cpu.version, ...directories, inode: group.inode };
@@ -81,7 +84,7 @@ function locate(guest: Guest, options: LocateOptions): Located {
       const found =
         hierarchy.root === hierarchies.cpu.root
           ? controllerAt(controller, group, cgroup)
-          : groupOf(controller, hierarchy, text, [pid, ...companions], cgroupFiles);
+          : groupOf(controller, hierarchy, text, isTenant, cgroupFiles);
       if (found !== null) groups[controller] = found;
     }
     return { ok: true, process: { pid, startTicks: stat.startTicks }, cgroup, groups };
@@ -110,14 +113,14 @@ function groupOf(
   controller: Controller,
   hierarchy: Hierarchy,
   procCgroupText: string,
-  processes: readonly number[],
+  isTenant: (pid: number) => boolean,
   cgroupFiles: CgroupFiles | undefined,
 ): ControllerGroup | null {
   const directories = directoriesOf(controller, hierarchy, procCgroupText);
   const group = directories === null ? null : Group.open(directories.domainDir, cgroupFiles);
   if (directories === null || group === null) return null;
   try {
-    if (!isAloneIn(group, processes)) return null;
+    if (!isAloneIn(group, isTenant)) return null;
     return controllerAt(controller, group, { version: hierarchy.version, ...directories, inode: group.inode });
   } finally {
     group.close();
@@ -136,14 +139,17 @@ function companionsIn(group: Group, version: 1 | 2, { pid, uuid }: Guest, procRo
   return inEmulator.every((other) => [uuid, null].includes(readUuidArgument(procRoot, other))) ? inEmulator : null;
 }
 
-/** True when no other process lives in the group or below it. */
-function isAloneIn(group: Group, processes: readonly number[]): boolean {
-  if (pidsIn(group, 'cgroup.procs').some((pid) => !processes.includes(pid))) return false;
+/**
+ * True when only the guest's own processes live in the group and below it, and kernel threads that work for it (`vhost-PID`,
+ * `kvm-nx-lpage-recovery-PID`), which the kernel puts where the process is.
+ */
+function isAloneIn(group: Group, isTenant: (pid: number) => boolean): boolean {
+  if (!pidsIn(group, 'cgroup.procs').every(isTenant)) return false;
   return group.children().every((name) => {
     if (isThreadGroup(name)) return true;
     const child = group.openChild(name);
     try {
-      return child === null || isAloneIn(child, processes);
+      return child === null || isAloneIn(child, isTenant);
     } finally {
       child?.close();
     }

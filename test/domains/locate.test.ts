@@ -67,7 +67,11 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       effective: classWith({ limit: 0.5, guarantee: 0.25 }),
       host: HOST,
       controls: CONTROLS,
-      sight: { read: (address) => handles.read(address), exists: (address) => handles.exists(address), problem: () => null },
+      sight: {
+        read: (address) => handles.read(address),
+        exists: (address) => handles.exists(address),
+        problem: () => null,
+      },
       record: () => null,
       baselineUnknown: false,
       mayAdopt: true,
@@ -213,6 +217,19 @@ test('names whose groups look alike: each process is found in its own', () => {
     return found.cgroup.domainDir;
   });
   assert.equal(new Set(directories).size, names.length);
+});
+
+test('kernel threads that work for a guest are no strangers: the kernel puts vhost and KVM’s where the process is', () => {
+  const PF_KTHREAD = 0x0020_0000;
+  tree = new HostTree('v1');
+  tree.addGuest(GUEST);
+  tree.addProcess(99, '1:cpu:/machine', 1, [''], PF_KTHREAD);
+  for (const controller of ['cpu', 'memory'] as const) {
+    tree.write(join(tree.domainDir(GUEST, controller), 'cgroup.procs'), `${GUEST.pid}\n99`);
+  }
+  const found = locate(tree);
+  assert.ok(found.ok, found.ok ? '' : found.obstacle);
+  assert.ok(found.groups.memory);
 });
 
 describe('what is not clearly the guest’s own is left alone', () => {

@@ -45,8 +45,3 @@ function take(group: Group, { file, text, nonBlocking }: Step): WriteResult | nu
     if (fd !== null) group.closeFile(fd);
   }
 }
-
-/** @deprecated {@link writeValue} */
-export function writeCpuFile(group: Group, file: string, version: 1 | 2, text: string): WriteResult {
-  return writeValue({ group, file, version }, text);
-}

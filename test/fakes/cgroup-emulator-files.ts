@@ -1,0 +1,77 @@
+/** Which files a group of the emulated kernel has, and those that every group has: kernel/cgroup/cgroup.c. */
+import { CPU_V1, CPU_V2 } from './cgroup-emulator-cpu.js';
+import { CPUSET_V1, CPUSET_V2 } from './cgroup-emulator-cpuset.js';
+import { type EmulatedFile, type EmulatedGroup, type FileTable, isThreadable } from './cgroup-emulator-group.js';
+import { IO_V1, IO_V2, lacksIoFile } from './cgroup-emulator-io.js';
+import { lacksMemoryFile, MEMORY_V1, MEMORY_V2 } from './cgroup-emulator-memory.js';
+import { kernelError } from './cgroup-emulator-text.js';
+
+const TABLES = {
+  1: { cpu: CPU_V1, memory: MEMORY_V1, io: IO_V1, cpuset: CPUSET_V1 },
+  2: { cpu: CPU_V2, memory: MEMORY_V2, io: IO_V2, cpuset: CPUSET_V2 },
+} as const;
+
+const CALM = 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n';
+const lines = (ids: Iterable<number>): string => [...ids].map((id) => `${id}\n`).join('');
+
+const CORE_V1: FileTable = {
+  'cgroup.procs': { read: ({ processes }) => lines(processes), onRoot: true },
+  tasks: { read: ({ threads }) => lines(threads), onRoot: true },
+};
+
+const CORE_V2: FileTable = {
+  'cgroup.procs': {
+    read(group) {
+      if (group.threaded) throw kernelError('ENOTSUP', 'read');
+      return lines(group.processes);
+    },
+    onRoot: true,
+  },
+  'cgroup.threads': { read: ({ threads }) => lines(threads), onRoot: true },
+  'cgroup.controllers': { read: ({ controllers }) => `${controllers.join(' ')}\n`, onRoot: true },
+  'cgroup.subtree_control': {
+    read: ({ passedOn }) => `${[...passedOn].join(' ')}\n`,
+    write(group, text) {
+      for (const word of text.trim().split(/\s+/)) passOn(group, word.slice(1), word[0] === '+');
+    },
+    onRoot: true,
+  },
+  'cgroup.type': {
+    read: ({ threaded, children }) =>
+      threaded
+        ? 'threaded\n'
+        : [...children.values()].some((child) => child.threaded)
+          ? 'domain threaded\n'
+          : 'domain\n',
+    write(group, text) {
+      if (text.trim() !== 'threaded') throw kernelError('EINVAL');
+      group.threaded = true;
+    },
+  },
+  'cpu.pressure': { read: () => CALM },
+  'memory.pressure': { read: () => CALM },
+  'io.pressure': { read: () => CALM },
+};
+
+function passOn(group: EmulatedGroup, name: string, on: boolean): void {
+  const controller = (['cpu', 'memory', 'io', 'cpuset'] as const).find((one) => one === name);
+  if (controller === undefined) throw kernelError('EINVAL');
+  if (!group.controllers.includes(controller)) throw kernelError('ENOENT');
+  const threads = [...group.children.values()].some((child) => child.threaded);
+  if (on && threads && !isThreadable(controller)) throw kernelError('ENOTSUP');
+  if (on) group.passedOn.add(controller);
+  else group.passedOn.delete(controller);
+}
+
+export function filesOf(group: EmulatedGroup): Map<string, EmulatedFile> {
+  const { version } = group.mount;
+  const found = new Map(Object.entries(version === 1 ? CORE_V1 : CORE_V2));
+  for (const controller of group.controllers) {
+    for (const [name, file] of Object.entries<EmulatedFile>(TABLES[version][controller])) found.set(name, file);
+  }
+  for (const [name, file] of found) {
+    const lacking = lacksMemoryFile(group, name) || lacksIoFile(group, name);
+    if (lacking || (group.parent === null && file.onRoot !== true)) found.delete(name);
+  }
+  return found;
+}
