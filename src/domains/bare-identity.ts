@@ -27,7 +27,10 @@ export interface BareIdentity {
 /** A guest of libvirt's; null when it does not run, or nobody knows as what process. */
 export type LibvirtGuests = ReadonlyMap<string, number | null>;
 
-/** Of QEMU with `-daemonize` before the guest exists: itself and the thread call_rcu. */
+/**
+ * Of QEMU with `-daemonize` before there is a guest: its main thread and call_rcu. It becomes two other processes in turn,
+ * of which the last runs the guest and has a thread for vCPUs; the first waits until then.
+ */
 const LAUNCHER_THREADS_MAX = 2;
 
 export function identify(
@@ -36,10 +39,12 @@ export function identify(
 ): BareIdentity[] {
   const offshoots = offshootsOf(candidates);
   const splitOff = new Set([...offshoots.values()].flat());
-  const guests = candidates.filter(({ pid }) => !splitOff.has(pid)).sort(byAge);
-  const derived = new Map(guests.map((guest) => [derivedUuid(bootId, guest.pid, guest.startTicks), guest]));
+  const guests = candidates.filter((one) => !splitOff.has(one.pid) && !isLauncher(one)).sort(byAge);
   const claimants = groupBy(guests, ({ command }) => command.uuid);
-  return [...derived].map(([ownUuid, guest]) => {
+  const ownUuid = ({ pid, startTicks }: BareCandidate): string => derivedUuid(bootId, pid, startTicks);
+  const claimsDerived = guests.some(({ command }) => command.uuid !== null && isDerived(command.uuid));
+  const wearers = new Map(claimsDerived ? guests.map((guest) => [ownUuid(guest), guest]) : []);
+  return guests.map((guest) => {
     const { pid, command } = guest;
     const claim = command.uuid;
     const answer = (uuid: string, obstacle: string | null): BareIdentity => ({
@@ -49,27 +54,31 @@ export function identify(
       obstacle,
       offshoots: offshoots.get(pid) ?? [],
     });
-    if (claim === null) return answer(ownUuid, null);
-    if (libvirtGuests.has(claim)) return answer(ownUuid, libvirtObstacle(pid, claim, libvirtGuests.get(claim) ?? null));
+    if (claim === null) return answer(ownUuid(guest), null);
+    if (libvirtGuests.has(claim)) {
+      return answer(ownUuid(guest), libvirtObstacle(pid, claim, libvirtGuests.get(claim) ?? null));
+    }
     const rivals = claimants.get(claim) ?? [];
-    const wearer = derived.get(claim);
-    if (wearer !== undefined && wearer !== guest) return answer(ownUuid, rivalObstacle(claim, [wearer, guest]));
+    const wearer = wearers.get(claim);
+    if (wearer !== undefined && wearer !== guest) return answer(ownUuid(guest), rivalObstacle(claim, [wearer, guest]));
+    if (rivals.length === 1) return answer(claim, null);
     // The one that was there first keeps the uuid, so that what is known of it stays in its place.
-    if (rivals.length > 1) return answer(rivals[0] === guest ? claim : ownUuid, rivalObstacle(claim, rivals));
-    return answer(claim, null);
+    return answer(rivals[0] === guest ? claim : ownUuid(guest), rivalObstacle(claim, rivals));
   });
 }
 
-/**
- * A uuid of version 8 (RFC 9562: vendor specific) from the process's identity. Hidden from nobody: it is no secret, only
- * never used twice.
- */
+/** A uuid of version 8 (RFC 9562, vendor specific) from the process's identity: no secret, and never used twice. */
 export function derivedUuid(bootId: string, pid: number, startTicks: bigint): string {
   const hash = createHash('sha256').update(`virtslad bare guest\n${bootId}\n${pid}\n${startTicks}`).digest();
   hash[6] = ((hash[6] as number) & 0x0f) | 0x80;
   hash[8] = ((hash[8] as number) & 0x3f) | 0x80;
   const hex = hash.toString('hex', 0, 16);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+/** True for what {@link derivedUuid} might have made. */
+function isDerived(uuid: string): boolean {
+  return uuid[14] === '8';
 }
 
 /**
@@ -89,10 +98,12 @@ function offshootsOf(candidates: readonly BareCandidate[]): Map<number, number[]
 }
 
 function isOffshootOf(one: BareCandidate, guest: BareCandidate): boolean {
-  const { daemonizes } = one.command;
-  const guestRuns = !daemonizes || guest.threadCount > LAUNCHER_THREADS_MAX;
-  if (one.parentPid === guest.pid) return guestRuns;
-  return daemonizes && one.threadCount <= LAUNCHER_THREADS_MAX && byAge(one, guest) < 0;
+  if (isLauncher(guest)) return false;
+  return one.parentPid === guest.pid || (isLauncher(one) && byAge(one, guest) < 0);
+}
+
+function isLauncher({ command, threadCount }: BareCandidate): boolean {
+  return command.daemonizes && threadCount <= LAUNCHER_THREADS_MAX;
 }
 
 function byAge(a: BareCandidate, b: BareCandidate): number {

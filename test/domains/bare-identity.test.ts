@@ -113,16 +113,20 @@ describe('processes that are part of a guest', () => {
     const young = candidate(9, { ...daemon, parentPid: 8, threadCount: 1, startTicks: 1008 });
     const grown = candidate(9, { ...daemon, parentPid: 1, threadCount: 5, startTicks: 1008 });
     const helper = candidate(10, { ...daemon, parentPid: 9, threadCount: 1 });
-    const phases: readonly (readonly [readonly BareCandidate[], number])[] = [
-      [[launcher], 7],
-      [[launcher, between], 8],
-      [[launcher, between, young], 9],
-      [[launcher, young], 9],
-      [[launcher, grown], 9],
-      [[grown, helper], 9],
-      [[launcher, grown, helper], 9],
+    const phases: readonly (readonly BareCandidate[])[] = [
+      [launcher],
+      [launcher, between],
+      [launcher, between, young],
+      [launcher, young],
+      [launcher, grown],
+      [grown, helper],
+      [launcher, grown, helper],
     ];
-    for (const [candidates, guest] of phases) assert.deepEqual(summary(who(candidates)), [[guest, A, true]]);
+    for (const [index, candidates] of phases.entries()) {
+      assert.deepEqual(summary(who(candidates)), index < 4 ? [] : [[9, A, true]]);
+    }
+    const [guest] = who([launcher, grown, helper]);
+    assert.deepEqual(guest?.offshoots, [7, 10]);
   });
 
   test('two guests that were started alike are two', () => {
