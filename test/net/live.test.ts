@@ -80,10 +80,16 @@ describe('this kernel', { skip: whyNoNamespace() }, () => {
   it('finds the class of one among many, and through many that are not', () => {
     const readings = runInNamespace(
       `const tc = new TrafficControl();
-      for (let n = 0; n < 30; n++) sh(\`ip tuntap add tap\${n} mode tap; tc qdisc add dev tap\${n} root handle 1: htb default 1;
-        tc class add dev tap\${n} parent 1: classid 1:1 htb rate \${n + 1}kbps\`);
-      for (let n = 2; n < 400; n++) sh(\`tc class add dev tap7 parent 1: classid 1:\${n.toString(16)} htb rate 9kbps\`);
-      report(Array.from({ length: 30 }, (_, n) => tc.read('tap' + n, 'tap')));`,
+      const taps = Array.from({ length: 30 }, (_, n) => n);
+      const batch = (command, lines) => execFileSync(command, ['-batch', '-'], { input: lines.join('\\n'), stdio: 'pipe' });
+      batch('ip', taps.map((n) => \`tuntap add tap\${n} mode tap\`));
+      batch('tc', taps.flatMap((n) => [
+        \`qdisc add dev tap\${n} root handle 1: htb default 1\`,
+        \`class add dev tap\${n} parent 1: classid 1:1 htb rate \${n + 1}kbps\`,
+      ]));
+      const more = Array.from({ length: 400 }, (_, n) => (n + 2).toString(16));
+      batch('tc', more.map((n) => \`class add dev tap7 parent 1: classid 1:\${n} htb rate 9kbps\`));
+      report(taps.map((n) => tc.read('tap' + n, 'tap')));`,
       IMPORTS,
     ) as BandwidthReading[];
     assert.deepEqual(
