@@ -118,6 +118,7 @@ export class FakeLibvirt implements LibvirtClient {
   readonly #hanging = new Set<string>();
   readonly #quarantined = new Set<string>();
   readonly #refusals = new Map<string, string>();
+  readonly #occupied = new Set<string>();
   #latencyMs = 0;
   #emptyLists = 0;
   #nextId = 1;
@@ -330,6 +331,12 @@ export class FakeLibvirt implements LibvirtClient {
     if (this.#quarantined.delete(uuid)) this.emit({ kind: 'recovered', uuid });
   }
 
+  /** libvirt is busy with someone else's call about the guest, or not: its disks are not asked for. */
+  occupy(uuid: string, occupied: boolean): void {
+    if (occupied) this.#occupied.add(uuid);
+    else this.#occupied.delete(uuid);
+  }
+
   /** libvirt answers every call about the guest with this error; null: no more. */
   refuse(uuid: string, message: string | null): void {
     if (message === null) this.#refusals.delete(uuid);
@@ -414,7 +421,8 @@ export class FakeLibvirt implements LibvirtClient {
     const failure = (await this.#reach({ op: 'disks', uuid })) ?? this.#otherInstance(uuid, id);
     if (failure !== null) return failure;
     const domain = this.#domain(uuid);
-    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk))) };
+    const busy = this.#occupied.has(uuid);
+    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk, busy))) };
   }
 
   async setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
@@ -510,7 +518,12 @@ export class FakeLibvirt implements LibvirtClient {
 }
 
 /** What QEMU says of a disk, as disk-readings.ts gives it. */
-function reading(domain: FakeDomain, { target, empty, sourceType, throttle }: DiskDevice): DiskReading {
+function reading(domain: FakeDomain, disk: DiskDevice, busy: boolean): DiskReading {
+  const { target, empty, sourceType, throttle } = disk;
+  if (busy) {
+    const throttleProblem = 'libvirt is busy with another call about this guest';
+    return { target, throttle: null, throttleProblem, counters: null };
+  }
   if (sourceType === 'vhostuser') {
     return { target, throttle: null, throttleProblem: 'block I/O throttling is not supported', counters: null };
   }

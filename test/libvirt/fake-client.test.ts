@@ -138,6 +138,10 @@ describe('faults of the libvirt in memory', () => {
     assert.equal(outcome.value[0]?.counters?.readRequests, 5n);
     assert.deepEqual([outcome.value[1]?.throttle, outcome.value[1]?.counters], [null, null]);
     assert.deepEqual(fake.tuning(uuid).disks[0]?.throttle.fields, {});
+    fake.occupy(uuid, true);
+    const busy = await fake.disks(uuid, id);
+    assert.deepEqual(busy.ok && busy.value.map(({ throttle, counters }) => throttle ?? counters), [null, null]);
+    fake.occupy(uuid, false);
     await fake.tune(uuid, id, [{ call: 'throttle', disk: 'vda', throttle: { fields: {}, group: null } }]);
     const after = await fake.disks(uuid, id);
     assert.deepEqual(after.ok && after.value[0]?.throttle?.fields, {});

@@ -58,16 +58,22 @@ export type TuneCall =
   | { readonly call: 'memory'; readonly parameters: MemoryParameters }
   /** virDomainSetBlkioParameters */
   | { readonly call: 'blkio'; readonly parameters: BlkioParameters }
-  /** virDomainSetBlockIoTune with every field: what is not given is set to 0. `disk`: its target. */
+  /**
+   * virDomainSetBlockIoTune with every field: what is not given is set to 0. `disk`: its target. A group has one limit for all
+   * its disks. Without a group the disk leaves the one that it is in, and has no limit for a moment (two calls).
+   */
   | { readonly call: 'throttle'; readonly disk: string; readonly throttle: DiskThrottle }
-  /** virDomainSetInterfaceParameters; null takes the limit off, undefined leaves it. `device`: its tap. */
+  /**
+   * virDomainSetInterfaceParameters; null takes the limit off, undefined leaves it. `device`: its tap, or its MAC. libvirt
+   * makes both directions anew whichever is set, and keeps an outbound peak in its XML only (police has none).
+   */
   | {
       readonly call: 'bandwidth';
       readonly device: string;
       readonly inbound?: Bandwidth | null;
       readonly outbound?: Bandwidth | null;
     }
-  /** virDomainPinVcpuFlags */
+  /** virDomainPinVcpuFlags. There is no taking off: a pin to all CPUs stays in the XML. */
   | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] };
 
 /** Counters of one virtual disk since QEMU started. Times are the sum over requests. */
@@ -105,9 +111,14 @@ export type LibvirtEvent =
       readonly event: LifecycleEvent;
       readonly detail: number;
     }
-  /** A tunable was changed through libvirt, by us or by anyone: `cputune.vcpu_quota` … → value. */
+  /**
+   * A tunable was changed through libvirt, by us or by anyone: `cputune.vcpu_quota` …, `cputune.vcpupin0` → CPU list,
+   * `blkdeviotune.disk` → target with `blkdeviotune.total_iops_sec` … as they were sent. Of memory, of the host's block
+   * devices and of bandwidth libvirt announces nothing.
+   */
   | { readonly kind: 'tunable'; readonly uuid: string; readonly parameters: Readonly<Record<string, string>> }
   | { readonly kind: 'metadata'; readonly uuid: string }
+  /** A device was plugged in or out. Of a medium that was changed in its drive, or of memory, nothing is announced. */
   | { readonly kind: 'device'; readonly uuid: string }
   /** A call about this domain that had overrun has come back: its quarantine is over. */
   | { readonly kind: 'recovered'; readonly uuid: string }
@@ -155,7 +166,10 @@ export interface LibvirtClient {
    * ended as `timeout` may still take effect later, before `recovered`: read again then.
    */
   tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>>;
-  /** Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this. */
+  /**
+   * Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this; one that
+   * libvirt is busy with is answered at once, with neither counters nor throttles. One guest at a time, after all other calls.
+   */
   disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>>;
   /** Sets, or with null removes, our element in the live metadata. */
   setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>>;
