@@ -2,8 +2,8 @@
  * Block devices and file systems of a lab's own: loop devices over files in its directory, with a partition where asked
  * for. All are gone with the lab; what a killed run left behind is removed by the next that makes one.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { execute, output } from './command.js';
 import type { Lab } from './lab.js';
 import { exposeDevice, runInNamespace } from './lab-namespace.js';
@@ -11,6 +11,8 @@ import { PARENT } from './leftovers.js';
 
 const MEBIBYTE = 1024 * 1024;
 const PARTITION_START_SECTOR = 2048;
+const LAB_PREFIX = 'virtslad-lab-';
+const MOUNT_PREFIX = 'virtslad-mount-';
 
 export interface LoopDevice {
   /** The whole device, `/dev/loop3`. */
@@ -26,7 +28,7 @@ export async function makeLoopDevice(
   lab: Lab,
   { mebibytes = 16, partitioned = false }: { mebibytes?: number; partitioned?: boolean } = {},
 ): Promise<LoopDevice> {
-  await detachLeftovers();
+  await removeLeftovers();
   const file = join(lab.directory, `loop-${readdirSync(lab.directory).length}.img`);
   writeFileSync(file, Buffer.alloc(mebibytes * MEBIBYTE));
   const path = (await output('losetup', ['--partscan', '--find', '--show', file])).trim();
@@ -46,17 +48,21 @@ export async function makeLoopDevice(
   return { path, number: deviceNumber(path), partition };
 }
 
-/** A mounted ext4 of its own, on the device or else its partition; seen by this process and the lab's libvirtd. */
+/**
+ * A mounted ext4 of its own, on the device or else its partition; seen by this process and the lab's libvirtd. Its directory
+ * is not in the lab's: a mount that a killed run left there could not be removed with it.
+ */
 export async function makeFileSystem(lab: Lab, device: LoopDevice): Promise<string> {
   const source = device.partition?.path ?? device.path;
   await output('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', source]);
-  const directory = join(lab.directory, `mount-${basename(source)}`);
+  const directory = join(PARENT, `${MOUNT_PREFIX}${lab.suffix}-${basename(source)}`);
   mkdirSync(directory, { mode: 0o755 });
   await output('mount', [source, directory]);
   lab.cleanup.defer(`unmount ${directory}`, async () => {
     // The libvirtd of the lab may be gone already, and its namespace with it.
     await runInNamespace(lab.directory, 'umount --lazy "$1"', [directory]).catch(() => undefined);
     await output('umount', [directory]);
+    rmdirSync(directory);
   });
   await runInNamespace(lab.directory, 'mount "$1" "$2"', [source, directory]);
   return directory;
@@ -66,12 +72,19 @@ function deviceNumber(path: string): string {
   return readFileSync(join('/sys/class/block', basename(path), 'dev'), 'utf8').trim();
 }
 
-/** Loop devices over files in directories of labs that are gone. */
-async function detachLeftovers(): Promise<void> {
+/** Mounts, and loop devices over files, of labs whose directory is gone. */
+async function removeLeftovers(): Promise<void> {
+  const labs = readdirSync(PARENT).filter((name) => name.startsWith(LAB_PREFIX));
+  for (const name of readdirSync(PARENT).filter((each) => each.startsWith(MOUNT_PREFIX))) {
+    const suffix = name.slice(MOUNT_PREFIX.length).split('-')[0] ?? '';
+    if (labs.some((lab) => lab.startsWith(`${LAB_PREFIX}${suffix}-`))) continue;
+    await execute('umount', [join(PARENT, name)]);
+    rmdirSync(join(PARENT, name));
+  }
   const listed = await output('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']);
   for (const line of listed.split('\n')) {
-    const [, device, directory] = /^(\/dev\/loop\d+) (.*\/virtslad-lab-[^/]+)\//.exec(line) ?? [];
-    if (device === undefined || directory === undefined) continue;
-    if (dirname(directory) === PARENT && !existsSync(directory)) await execute('losetup', ['--detach', device]);
+    const [, device, parent, lab = ''] = /^(\/dev\/loop\d+) (.*)\/([^/]+)\/loop-\d+\.img/.exec(line) ?? [];
+    if (device === undefined || parent !== PARENT || !lab.startsWith(LAB_PREFIX) || labs.includes(lab)) continue;
+    await execute('losetup', ['--detach', device]);
   }
 }
