@@ -7,6 +7,7 @@ import {
   holdsBandwidth,
   inLibvirtUnits,
   MAX_BURST_KBYTES,
+  MAX_BURST_SECONDS,
   type Shaper,
 } from '../../src/host/net/bandwidth.js';
 
@@ -67,10 +68,17 @@ describe('the same or not', () => {
   const held = enforcedBandwidth(asked, 'htb') ?? assert.fail();
 
   it('does not take the rounding of any version of tc for a change', () => {
-    // Since 6.14: rounded up to a tick of 64 ns, 8 bytes at this rate.
+    // Since 2025: rounded up to a tick of 64 ns, 8 bytes at this rate.
     for (const burstBytes of [held.burstBytes, 512 * 1024, 512 * 1024 + 8]) {
       assert.ok(holdsBandwidth({ ...held, burstBytes }, asked, 'htb'), `${burstBytes}`);
     }
+  });
+
+  it('takes a burst that is too long for what any version of tc makes of it', () => {
+    const long = { averageKbytes: 1, burstKbytes: 1024 };
+    const wrapped = enforcedBandwidth(long, 'police') ?? assert.fail();
+    assert.ok(holdsBandwidth({ ...wrapped, burstBytes: Math.floor(MAX_BURST_SECONDS * 1000) }, long, 'police'));
+    assert.ok(!holdsBandwidth({ ...wrapped, burstBytes: 250_000 }, long, 'police'));
   });
 
   it('sees every change of a kilobyte a second, and of the burst up to 7 Gbit/s', () => {

@@ -5,8 +5,8 @@
  * libvirt hands the figures to tc(8) as `Nkbps`, which is N × 1000 bytes per second, and `Nkb`, which is N × 1024 bytes.
  * What is sent to the device goes through an HTB class (average, peak, burst); what comes from it is policed (average,
  * burst; a peak is accepted and not enforced). The kernel keeps a burst as the time in which the average rate sends it,
- * in ticks of 64 ns; tc before 6.14 cuts it to whole microseconds first, later ones round up to a tick.
- * Sources: virNetDevBandwidthSet (libvirt 9.0), tc_calc_xmittime, q_htb.c, m_police.c (iproute2 6.1), pkt_sched.h.
+ * in ticks of 64 ns; tc cuts it to whole microseconds first (iproute2 6.1), or rounds it up to a tick (since 2025).
+ * Sources: virNetDevBandwidthSet (libvirt 9.0), tc_calc_xmittime, q_htb.c, m_police.c (iproute2), pkt_sched.h.
  */
 import type { Bandwidth } from '../../domains/types.js';
 
@@ -25,7 +25,7 @@ const RATE_KILOBYTE = 1000;
 const BURST_KILOBYTE = 1024;
 const TICK_NS = 64;
 const TICKS_PER_USEC = 1000 / TICK_NS;
-/** Both tc's microseconds and the kernel's ticks are 32 bits; on x86 they wrap. */
+/** Both tc's microseconds and the kernel's ticks are 32 bits; on x86 they wrap, with a tc of 2025 they end there. */
 const TICKS = 2 ** 32;
 /** Largest burst that tc takes: a byte count of 32 bits. */
 export const MAX_BURST_KBYTES = 2 ** 22 - 1;
@@ -60,15 +60,10 @@ export function burstFits({ averageKbytes, burstKbytes = 0 }: Bandwidth): boolea
 export function holdsBandwidth(kernel: KernelBandwidth | null, asked: Bandwidth | null, shaper: Shaper): boolean {
   const expected = enforcedBandwidth(asked, shaper);
   if (kernel === null || expected === null || asked === null) return kernel === expected;
-  const { averageBytesPerSecond, burstBytes: leastBytes } = expected;
-  const mostBytes = burstFits(asked)
-    ? askedBurstBytes(asked, shaper) + (averageBytesPerSecond * TICK_NS) / 1e9
-    : leastBytes;
   return (
-    kernel.averageBytesPerSecond === averageBytesPerSecond &&
+    kernel.averageBytesPerSecond === expected.averageBytesPerSecond &&
     kernel.peakBytesPerSecond === expected.peakBytesPerSecond &&
-    kernel.burstBytes >= leastBytes - 1 &&
-    kernel.burstBytes <= mostBytes + 1
+    holdsBurst(kernel.burstBytes, expected, asked, shaper)
   );
 }
 
@@ -90,6 +85,16 @@ export function inLibvirtUnits(
   };
   if (holdsBandwidth(kernel, plain, shaper)) return plain;
   return { ...plain, burstKbytes: kilobytes(kernel.burstBytes, BURST_KILOBYTE) };
+}
+
+/** Between one rounding and the other, give or take the byte that a count of whole bytes loses. */
+function holdsBurst(bytes: number, expected: KernelBandwidth, asked: Bandwidth, shaper: Shaper): boolean {
+  const { averageBytesPerSecond, burstBytes: leastBytes } = expected;
+  if (!burstFits(asked)) {
+    return [leastBytes, burstBytes(averageBytesPerSecond, TICKS - 1)].some((most) => Math.abs(bytes - most) <= 1);
+  }
+  const mostBytes = askedBurstBytes(asked, shaper) + (averageBytesPerSecond * TICK_NS) / 1e9;
+  return bytes >= leastBytes - 1 && bytes <= mostBytes + 1;
 }
 
 /** Bytes that the average rate sends in so many of the kernel's ticks. */
