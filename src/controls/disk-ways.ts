@@ -44,9 +44,9 @@ function throughQemu(disk: DiskDevice, via: Via, { facts }: Domain, sight: Sight
   return { way: 'qemu', why: via === 'qemu' ? 'as disk.via asks' : 'it can throttle each disk by itself' };
 }
 
-function throughCgroup(disk: DiskDevice, { groups, hostDevices }: Domain, why: string): DiskWay {
+function throughCgroup(disk: DiskDevice, { groups, hostDevices, reasons }: Domain, why: string): DiskWay {
   const none = (reason: string): DiskWay => ({ way: 'none', why: reason });
-  if (groups.io === undefined) return none('the guest has no I/O cgroup of its own');
+  if (groups.io === undefined) return none(reasons.io ?? 'the guest has no I/O cgroup of its own');
   if (groups.io.version === 1 && !DIRECT_MODES.includes(disk.cache ?? '')) {
     return none('cgroup v1 sees its requests only with cache none or directsync');
   }

@@ -33,7 +33,7 @@ export const diskWeight: Control = {
     if (asked === undefined) return { kind: 'unmanaged' };
     const unsupported = (reason: string): Desired => ({ kind: 'unsupported', reason, asked });
     const place = placeOf(domain);
-    if (place === null) return unsupported('it has no I/O cgroup of its own');
+    if (place === null) return unsupported(domain.reasons.io ?? 'it has no I/O cgroup of its own');
     if (!exists(place)) return unsupported('this kernel has no disk weights for groups');
     const disks = [...domain.hostDevices.values()].flatMap((device) => (device.ok ? device.disks : []));
     const keepers = new Set(disks.flatMap(({ weightsKeptBy }) => weightsKeptBy ?? []));

@@ -44,7 +44,8 @@ export function unitTell(directory: string, texts: Iterable<readonly [file: stri
 
 /** Why no memory control can act on it; null when one can. */
 export function memoryObstacle(domain: Domain): string | null {
-  return domain.groups.memory === undefined ? 'it has no memory cgroup of its own' : null;
+  if (domain.groups.memory !== undefined) return null;
+  return domain.reasons.memory ?? 'it has no memory cgroup of its own';
 }
 
 /** Guests whose memory cannot be reclaimed: a limit would not slow them down but kill them. */

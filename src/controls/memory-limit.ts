@@ -52,6 +52,8 @@ export const memoryLimit: Control = {
       return { kind: 'unsupported', reason: obstacle ?? 'its memory is not known yet', asked };
     const amount = asked.value as 'none' | MemoryAmount;
     if (amount === 'none') return set(asked, place, NO_LIMIT);
+    const [gap] = domain.gaps;
+    if (gap !== undefined) return { kind: 'unsupported', reason: `how much it may need is not known: ${gap}`, asked };
     const { hardware, vcpusMax } = domain.facts;
     const pinned = pinnedMemory(hardware);
     if (pinned !== null) return { kind: 'unsupported', reason: `no limit is set on it: ${pinned}`, asked };

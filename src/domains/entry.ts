@@ -4,6 +4,7 @@
  */
 import type { Sight } from '../controls/control.js';
 import type { ListedDomain } from '../host/libvirt/client.js';
+import type { BareGuest } from './bare.js';
 import { DomainHandles } from './handles.js';
 import { isAlive, type Located } from './locate.js';
 import type { Domain, DomainFacts, HostDevice } from './types.js';
@@ -26,6 +27,8 @@ export class Entry {
   hostDevices: ReadonlyMap<string, HostDevice> = new Map();
   vcpuThreads: ReadonlyMap<number, number> = new Map();
   sight: Sight | null = null;
+  /** Of a guest without libvirt: what it was last found as; the same object means that nothing has changed. */
+  guest: BareGuest | null = null;
   readonly #watch: EntryWatch;
   readonly #procRoot: string;
 
@@ -42,6 +45,8 @@ export class Entry {
       process: null,
       cgroup: null,
       groups: {},
+      reasons: {},
+      gaps: [],
       vcpuGroups: [],
       vcpuThreads: this.vcpuThreads,
       hostDevices: this.hostDevices,
@@ -75,6 +80,11 @@ export class Entry {
     this.domain = { ...this.domain, process, cgroup, groups, obstacle: null };
     this.rebuild();
     this.#watch.onOpened(this.domain.uuid, opened);
+  }
+
+  /** What only a look at its command line and groups tells. */
+  describe({ gaps, reasons }: Pick<Domain, 'gaps' | 'reasons'>): void {
+    this.domain = { ...this.domain, gaps, reasons };
   }
 
   setObstacle(obstacle: string): void {

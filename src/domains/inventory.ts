@@ -27,6 +27,8 @@ export class Inventory {
   readonly #ancestors = new AncestorGroups();
   /** True after the first list that libvirt answered, or at once without libvirt. */
   complete = false;
+  /** Why some QEMU processes could not be looked at; null when all could. */
+  bareProblem: string | null = null;
 
   constructor(options: InventoryOptions) {
     this.#options = options;
@@ -178,7 +180,9 @@ export class Inventory {
   /** True when the XML has to be read (again). */
   #merge(one: ListedDomain): boolean {
     const entry = this.#entries.get(one.uuid);
-    if (entry === undefined) {
+    if (entry === undefined || entry.domain.source === 'bare') {
+      // Whoever claimed the uuid before libvirt was heard gives way to it.
+      entry?.close();
       this.#entries.set(one.uuid, this.#newEntry(one));
       return true;
     }
@@ -227,7 +231,8 @@ export class Inventory {
   async #resyncBare(): Promise<void> {
     const listed = [...this.#entries.values()].filter(({ domain }) => domain.source === 'libvirt');
     const pids = new Map(listed.map(({ domain }) => [domain.uuid, domain.process?.pid ?? null]));
-    const { guests } = await this.#options.bare.scan(pids);
+    const { guests, problem } = await this.#options.bare.scan(pids);
+    this.bareProblem = problem;
     const found = new Set<string>();
     for (const guest of guests) if (this.#mergeBare(guest)) found.add(guest.uuid);
     for (const [uuid, { domain }] of [...this.#entries]) {
@@ -246,12 +251,13 @@ export class Inventory {
     entry.listed = listed;
     entry.facts = guest.facts;
     entry.vcpuThreads = guest.vcpuThreads;
+    entry.describe(guest);
     if (cgroup === null || obstacle !== null) {
       entry.setObstacle(obstacle ?? 'it has no CPU cgroup of its own: observed only');
       return true;
     }
-    const { process: before, cgroup: at } = entry.domain;
-    const same = before?.startTicks === process.startTicks && at?.inode === cgroup.inode && entry.alive;
+    const same = entry.guest === guest && entry.alive;
+    entry.guest = guest;
     if (same) entry.rebuild();
     else entry.open({ ok: true, process, cgroup, groups }, this.#entries.values());
     return true;

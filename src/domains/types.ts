@@ -222,6 +222,10 @@ export interface Domain {
   readonly cgroup: ControllerGroup | null;
   /** Its groups of the other controllers; one that is missing here is not on this host, or not the guest's own. */
   readonly groups: Readonly<Partial<Record<Exclude<Controller, 'cpu'>, ControllerGroup>>>;
+  /** Why a controller has no group above, as far as that is known. */
+  readonly reasons: Readonly<Partial<Record<Controller, string>>>;
+  /** Why what is known of its hardware may not be all; empty where libvirt tells. */
+  readonly gaps: readonly string[];
   /** Numbers of the `vcpuN` groups that exist now, ascending. */
   readonly vcpuGroups: readonly number[];
   /** vCPU number → thread id, where no group tells (bare QEMU with debug-threads); empty otherwise. */

@@ -115,6 +115,7 @@ export class SnapshotBuilder {
     if (status.uri === null) lacks.push('libvirt: switched off by configuration');
     else if (!status.connected)
       lacks.push(`libvirt: not connected to ${status.uri}: ${status.lastError ?? 'no answer yet'}`);
+    if (parts.inventory.bareProblem !== null) lacks.push(`QEMU processes: ${parts.inventory.bareProblem}`);
     if (!this.#hasPressure) lacks.push('PSI: this kernel has no pressure files');
     if (generations.active === null) lacks.push('policies: none in force; no guest is managed');
     if (generations.undecided && generations.active !== null) {

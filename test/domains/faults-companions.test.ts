@@ -77,6 +77,8 @@ test('a running guest without vCPU groups is not said to hold its limit', () => 
     process: found.process,
     cgroup: found.cgroup,
     groups: found.groups,
+    reasons: {},
+    gaps: [],
     vcpuGroups: [],
     vcpuThreads: new Map(),
     hostDevices: new Map(),

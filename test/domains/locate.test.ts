@@ -57,6 +57,8 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       process: found.process,
       cgroup: found.cgroup,
       groups: found.groups,
+    reasons: {},
+    gaps: [],
       vcpuGroups: handles.vcpuGroups(),
       vcpuThreads: new Map(),
       hostDevices: new Map(),

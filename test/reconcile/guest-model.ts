@@ -104,6 +104,8 @@ export class GuestModel {
         inode: BigInt(this.#id),
       },
       groups: {},
+      reasons: {},
+      gaps: [],
       vcpuThreads: new Map(),
       hostDevices: new Map(),
       vcpuGroups: Array.from({ length: this.vcpus }, (_, vcpu) => vcpu),

@@ -27,6 +27,8 @@ function standIn({ uuid, domain, path }: PlannedChange, version: 1 | 2): Domain 
     process: null,
     cgroup,
     groups: {},
+    reasons: {},
+    gaps: [],
     vcpuGroups: [],
     vcpuThreads: new Map(),
     hostDevices: new Map(),
