@@ -142,7 +142,8 @@ export function planSlices(input: SliceInput): SlicePlan {
     if (file === undefined) continue;
     const { keep, ...state } = planOne(path, file, record?.settings[path] ?? null, input);
     if (keep !== null) settings[path] = keep;
-    if (keep !== null || levels.has(path)) states.push(state);
+    // One that is gone with its guests is nobody's concern until it is back.
+    if (levels.has(path) || (keep !== null && state.actualBytes !== null)) states.push(state);
   }
   const writes = states.flatMap(({ write }) => (write === null ? [] : [write]));
   const empty = Object.keys(settings).length === 0;

@@ -327,6 +327,24 @@ describe('somebody else', () => {
   });
 });
 
+describe('a slice that systemd removes', () => {
+  test('with the last guest has our value again when it is back, and that is given back then', async () => {
+    const host = new SliceHost();
+    const { slices, journal } = await host.boot();
+    await slices.settle([inSlice('a', GIB)], KNOWN);
+    host.kernel.removeTree(join(ROOT, PRODUCTION));
+    await slices.settle(NONE, KNOWN);
+    assert.equal(host.low(MACHINE), '0');
+    assert.deepEqual(slices.snapshot(), []);
+    host.kernel.make(join(ROOT, PRODUCTION));
+    host.kernel.poke(join(ROOT, PRODUCTION, 'memory.low'), G(1));
+    await slices.settle(NONE, KNOWN);
+    assert.equal(host.low(PRODUCTION), '0');
+    assert.equal(journal.get(HOST, SLICE_CONTROL), null);
+    rmSync(host.stateDir, { recursive: true, force: true });
+  });
+});
+
 describe('what fails', () => {
   let host: SliceHost;
   beforeEach(() => {
