@@ -19,9 +19,11 @@ function assertGood(result: CompileResult): asserts result is Extract<CompileRes
   assert.deepEqual(lines, []);
 }
 
+const COMMENTED_OUT = /^( *)# (?=(?:schedules|memory|disk|network|svirt|hard|high|pin|via):| {2,}|- \{)/gm;
+
 /** The file with its commented-out lines of YAML in force: what an operator gets who follows the comments. */
 function uncommented({ path, text }: PolicyFile): PolicyFile {
-  return { path, text: text.replace(/^( *)# (?=(?:schedules:| {2,}|- \{|memory:|disk:|network:|svirt:))/gm, '$1') };
+  return { path, text: text.replace(COMMENTED_OUT, '$1') };
 }
 
 describe('the example policies', () => {
@@ -47,7 +49,10 @@ describe('the example policies', () => {
     const { generation } = result;
     const classOf = (name: string): string | undefined =>
       assign(generation, { uuid: '', name, title: '', description: '', metadata: [] })?.className;
-    assert.deepEqual(['db-1', 'web-1', 'batch-1', 'other'].map(classOf), ['gold', 'silver', 'bronze', 'bronze']);
+    const names = ['db-1', 'web-1', 'app-1', 'vdi-1', 'desktop-1', 'tenant-1', 'batch-1', 'other'];
+    assert.deepEqual(names.map(classOf), [
+      ...['gold', 'silver', 'silver', 'desktop', 'desktop', 'tenant', 'bronze', 'bronze'],
+    ]);
     const withAny = FILES.filter(({ text }) => /^[^#]*any: true/m.test(text)).map(({ path }) => path);
     assert.deepEqual(withAny, [FILES.at(-1)?.path]);
   });
