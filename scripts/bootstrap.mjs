@@ -25,6 +25,9 @@ export const HOST_TOOLS = {
   },
   promtool: { files: ['promtool'], packages: ['prometheus'] },
   inotifywait: { files: ['inotifywait'], packages: ['inotify-tools'] },
+  'dbus-daemon': { files: ['dbus-daemon'], packages: ['dbus-daemon'] },
+  ip: { files: ['ip'], packages: ['iproute2'] },
+  'mkfs.btrfs': { files: ['mkfs.btrfs'], packages: ['btrfs-progs'] },
 };
 
 export const DEMO_TOOLS = ['qemu', 'libvirtd', 'virsh', 'libvirt QEMU driver'];

@@ -73,7 +73,7 @@ export function assemble(options: AssembleOptions): Core {
   const { config, log } = options;
   const { instead = {} } = options;
   const clock = instead.clock ?? systemClock;
-  const hierarchies = instead.hierarchies ?? findHierarchies(config.paths.cgroup);
+  const hierarchies = instead.hierarchies ?? findHierarchies(config.paths.cgroup, instead.cgroupFiles);
   const hierarchy = hierarchies.cpu ?? null;
   const libvirt = instead.libvirt ?? connectLibvirt({ uri: config.libvirtUri, log });
   const systemd = instead.systemd ?? systemdProperties({ log });

@@ -154,6 +154,8 @@ export interface Control {
   fromXml?(key: string, tuning: Tuning, domain: Domain): Original;
   /** What makes libvirt or systemd say (and set) these texts; null when that cannot be said. */
   tellFor?(texts: ReadonlyMap<string, string>, domain: Domain): Tell | null;
+  /** What is put back where an original cannot stand again; default: the original itself. */
+  restoredAs?(original: string, host: HostFacts): string;
   /** How much a text allows, for the order of writes; null for texts without an order. */
   allows?(text: string): number | null;
   /** A foreign, tighter value above ours that decides instead; null when there is none. */

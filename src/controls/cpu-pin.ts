@@ -75,6 +75,9 @@ export const cpuPin: Control = {
     return cpus === null ? { text: '', from: 'default' } : { text: formatCpuList(cpus), from: 'xml' };
   },
 
+  // A cpuset with threads in it cannot be emptied again (ENOSPC): all CPUs are the same to them.
+  restoredAs: (original, { cpus }) => (original === '' ? formatCpuList(cpus) : original),
+
   tellFor(texts, domain) {
     if (domain.source !== 'libvirt') return null;
     return told(

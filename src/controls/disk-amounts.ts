@@ -136,9 +136,23 @@ export function throttleOf({ limits, bursts, burstSeconds }: AskedLimits, standi
     const burst = bursts.get(kind);
     if (burst === undefined) continue;
     fields[`${kind.field}_max` as ThrottleField] = burst;
-    fields[`${kind.field}_max_length` as ThrottleField] = burstSeconds;
+    fields[`${kind.field}_max_length` as ThrottleField] = bucketSeconds(burstSeconds, amount, burst);
   }
   return { fields, group: standing?.group ?? null };
+}
+
+/**
+ * QEMU's `length` is the size of a bucket in seconds at the burst rate, and the bucket leaks at the limit while it is
+ * filled: a burst lasts length × burst ÷ (burst − limit) (util/throttle.c). Whole seconds, never longer than asked for.
+ */
+function bucketSeconds(burstSeconds: number, limit: number, burst: number): number {
+  return Math.max(1, Math.floor((burstSeconds * (burst - limit)) / burst));
+}
+
+/** A bucket of a second is spent at once, at any rate. */
+function burstWords(bucketSeconds: number, limit: number, burst: number): string {
+  if (bucketSeconds <= 1 || burst <= limit) return ' at once';
+  return ` for ${formatDuration(Number(((bucketSeconds * burst) / (burst - limit)).toFixed(1)))}`;
 }
 
 export function ioMaxOf({ limits }: AskedLimits, standing: IoMax | null): IoMax {
@@ -153,8 +167,8 @@ export function throttleWords({ fields }: DiskThrottle): string {
   const limits = KINDS.flatMap(({ field, words }) => (fields[field] ? [words(fields[field])] : []));
   const bursts = KINDS.flatMap(({ field, words }) => {
     const burst = fields[`${field}_max` as ThrottleField];
-    const seconds = fields[`${field}_max_length` as ThrottleField] ?? 1;
-    return burst ? [`burst ${words(burst)} for ${formatDuration(seconds)}`] : [];
+    const bucket = fields[`${field}_max_length` as ThrottleField] ?? 1;
+    return burst ? [`burst ${words(burst)}${burstWords(bucket, fields[field] ?? 0, burst)}`] : [];
   });
   return [...limits, ...bursts].join(', ') || 'no limit';
 }

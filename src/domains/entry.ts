@@ -3,6 +3,7 @@
  * {@link Domain} in step with both.
  */
 import type { Sight } from '../controls/control.js';
+import type { CgroupFiles } from '../host/cgroup/kernel-files.js';
 import type { ListedDomain } from '../host/libvirt/client.js';
 import type { BareGuest } from './bare.js';
 import { DomainHandles } from './handles.js';
@@ -15,6 +16,8 @@ export interface EntryWatch {
   onClosed(uuid: string, handles: DomainHandles): void;
   /** vCPU groups came or went. */
   onVcpus(uuid: string, handles: DomainHandles): void;
+  /** What stands in for the kernel's cgroup files. */
+  readonly cgroupFiles?: CgroupFiles;
 }
 
 export class Entry {
@@ -124,7 +127,9 @@ export class Entry {
       return `its cgroup is that of guest ${other.domain.name}: left alone`;
     }
     try {
-      return DomainHandles.open({ cgroup, groups }) ?? `its cgroup ${cgroup.domainDir} is gone`;
+      return (
+        DomainHandles.open({ cgroup, groups }, this.#watch.cgroupFiles) ?? `its cgroup ${cgroup.domainDir} is gone`
+      );
     } catch (error) {
       return `its cgroup cannot be opened: ${(error as Error).message}`;
     }

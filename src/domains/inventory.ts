@@ -24,7 +24,7 @@ export interface InventoryOptions extends LocateOptions, EntryWatch {
 export class Inventory {
   readonly #entries = new Map<string, Entry>();
   readonly #options: InventoryOptions;
-  readonly #ancestors = new AncestorGroups();
+  readonly #ancestors: AncestorGroups;
   /** True after the first list that libvirt answered, or at once without libvirt. */
   complete = false;
   /** Why some QEMU processes could not be looked at; null when all could. */
@@ -32,6 +32,7 @@ export class Inventory {
 
   constructor(options: InventoryOptions) {
     this.#options = options;
+    this.#ancestors = new AncestorGroups(options.cgroupFiles);
   }
 
   all(): Domain[] {

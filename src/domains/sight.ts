@@ -35,7 +35,7 @@ export function sightOf(
       const { domain, handles } = current();
       if (!address.path.startsWith('/')) return devices.problem(domain, address) === null;
       if (handles === null) return true;
-      return isAbove(domain, address) ? ancestors.read(address, handles) !== null : handles.exists(address);
+      return isAbove(domain, address) ? ancestors.exists(address, handles) : handles.exists(address);
     },
     problem: (address) => (address.path.startsWith('/') ? null : devices.problem(current().domain, address)),
   };

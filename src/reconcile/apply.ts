@@ -68,13 +68,13 @@ function outcomeOf(result: WriteResult, write: PlannedWrite): Pick<WriteOutcome,
 function explainErrno(errno: string, message: string): string {
   switch (errno) {
     case 'EINVAL':
-      return 'the kernel refused the value (EINVAL): out of range, or over what a group above allows';
+      return 'the kernel refused the value (EINVAL): out of range, over what a group above allows, or a quota under the burst';
     case 'EBUSY':
       return 'the kernel cannot bring the guest below that (EBUSY): it uses more and nothing can be reclaimed';
     case 'ENODEV':
       return 'the kernel limits no such device (ENODEV): it is no whole disk, or was removed';
-    case 'EOPNOTSUPP':
-      return 'this kernel does not do that here (EOPNOTSUPP)';
+    case 'ENOTSUP':
+      return 'this kernel does not do that here (ENOTSUP)';
     case 'ENOSPC':
       return 'the group has no CPU left that it could run on (ENOSPC)';
     case 'EACCES':

@@ -115,10 +115,7 @@ export class GuestEvents {
     if (outcome.ok) {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
-      await this.#parts.inventory.refreshFacts(uuid);
-      if ('calls' in errand.message && errand.message.calls.some(({ call }) => call === 'throttle')) {
-        await this.#readDisks(uuid);
-      }
+      await this.#readBack(errand);
       return;
     }
     if (outcome.failure === 'vanished') return;
@@ -128,7 +125,14 @@ export class GuestEvents {
     }
     if (!tellFailures.has(key) && subject !== 'originals') counters.failed(subject);
     tellFailures.set(key, outcome.message);
+    // Of several calls some may have been carried out.
+    if (outcome.failure === 'refused') await this.#readBack(errand);
     log.warn('libvirt.tell_failed', { uuid, control: subject, failure: outcome.failure, reason: outcome.message });
+  }
+
+  async #readBack({ uuid, message }: Errand): Promise<void> {
+    await this.#parts.inventory.refreshFacts(uuid);
+    if ('calls' in message && message.calls.some(({ call }) => call === 'throttle')) await this.#readDisks(uuid);
   }
 
   async onArrival(uuid: string, pid: number): Promise<void> {

@@ -58,14 +58,16 @@ export function leftBehind(
   const kept = new Set(wanted.map(({ key }) => key));
   return Object.entries(record.settings).flatMap(([key, journaled]): LeftBehind[] => {
     const place = kept.has(key) ? null : (control.place?.(key, domain) ?? null);
-    return place === null ? [] : [leave(control, { ...place, key, text: journaled.original.text }, journaled, input)];
+    if (place === null) return [];
+    const text = control.restoredAs?.(journaled.original.text, input.host) ?? journaled.original.text;
+    return [leave(control, { ...place, key, text }, journaled, input)];
   });
 }
 
 function leave(
   control: Control,
   setting: Setting,
-  { original, written }: JournaledSetting,
+  { written }: JournaledSetting,
   { domain, sight, occasion }: DomainInput,
 ): LeftBehind {
   const { key } = setting;
@@ -73,14 +75,14 @@ function leave(
   const { facts, source } = domain;
   const view = facts === null || source === 'bare' ? undefined : control.fromXml?.(key, facts.tuning, domain);
   // libvirt's view is put back where it still says what we told it.
-  const behind = view !== undefined && view.text !== original.text && written.includes(view.text);
-  if (actual === null) return { key, write: null, foreign: false, told: behind ? original.text : null, done: false };
-  const foreign = actual !== original.text && !written.includes(actual);
+  const behind = view !== undefined && view.text !== setting.text && written.includes(view.text);
+  if (actual === null) return { key, write: null, foreign: false, told: behind ? setting.text : null, done: false };
+  const foreign = actual !== setting.text && !written.includes(actual);
   const why = occasion === 'release' ? 'release' : 'leave';
   const write: PlannedWrite | null =
-    foreign || actual === original.text ? null : { ...setting, from: actual, why, action: 'restore', source: null };
+    foreign || actual === setting.text ? null : { ...setting, from: actual, why, action: 'restore', source: null };
   const through = write !== null && write.writer !== 'direct';
-  const told = (behind || through) && !(foreign && control.tellsApart === true) ? original.text : null;
+  const told = (behind || through) && !(foreign && control.tellsApart === true) ? setting.text : null;
   return { key, write, foreign, told, done: write === null && told === null };
 }
 

@@ -136,7 +136,8 @@ function tellDue(
     const through = writes.some(({ key, writer }) => key === setting.key && writer !== 'direct');
     // Of a guest that libvirt does not run it says nothing.
     const said = domain.source === 'bare' ? undefined : control.fromXml?.(setting.key, facts.tuning, domain).text;
-    if (through || (actual !== null && said !== undefined && said !== setting.text)) texts.set(setting.key, setting.text);
+    if (through || (actual !== null && said !== undefined && said !== setting.text))
+      texts.set(setting.key, setting.text);
   }
   for (const { key, told } of left) if (told !== null) texts.set(key, told);
   return texts.size === 0 ? null : control.tellFor(texts, domain);

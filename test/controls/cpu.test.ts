@@ -95,7 +95,12 @@ describe('cpu.limit', () => {
   test('a lower quota on the whole guest overrides ours', () => {
     const { domain } = new GuestModel(2, 2);
     const desired = limitOn(domain, percent(50));
-    const with1 = (text: string) => cpuLimit.overriddenBy?.(desired, domain, sees(() => text)) ?? null;
+    const with1 = (text: string) =>
+      cpuLimit.overriddenBy?.(
+        desired,
+        domain,
+        sees(() => text),
+      ) ?? null;
     assert.match(with1('60000 100000')?.reason ?? '', /0\.60 cores/);
     assert.equal(with1('100000 100000'), null);
     assert.equal(with1('max 100000'), null);
@@ -103,7 +108,11 @@ describe('cpu.limit', () => {
     assert.match(cpuLimit.overriddenBy?.(desired, domain, sees(above))?.reason ?? '', /group above/);
     const none = limitOn(domain, percent(100));
     assert.ok(
-      cpuLimit.overriddenBy?.(none, domain, sees(() => '150000 100000')),
+      cpuLimit.overriddenBy?.(
+        none,
+        domain,
+        sees(() => '150000 100000'),
+      ),
       'no quota wanted, 1.5 of 2 cores allowed',
     );
   });

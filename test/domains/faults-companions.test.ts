@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { BLIND } from '../../src/domains/sight.js';
 import { cpuLimit } from '../../src/controls/cpu-limit.js';
 import { locateProcess } from '../../src/domains/locate.js';
+import { BLIND } from '../../src/domains/sight.js';
 import type { Domain } from '../../src/domains/types.js';
 import { findHierarchies } from '../../src/host/cgroup/layout.js';
 import { defaultHardware, defaultTuning } from '../fakes/fake-tuning.js';

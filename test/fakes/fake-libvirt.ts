@@ -421,8 +421,10 @@ export class FakeLibvirt implements LibvirtClient {
     const failure = (await this.#reach({ op: 'disks', uuid })) ?? this.#otherInstance(uuid, id);
     if (failure !== null) return failure;
     const domain = this.#domain(uuid);
-    const busy = this.#occupied.has(uuid);
-    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk, busy))) };
+    if (this.#occupied.has(uuid)) {
+      return { ok: false, failure: 'refused', message: 'libvirt is busy with another call about this guest' };
+    }
+    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk))) };
   }
 
   async setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
@@ -518,12 +520,8 @@ export class FakeLibvirt implements LibvirtClient {
 }
 
 /** What QEMU says of a disk, as disk-readings.ts gives it. */
-function reading(domain: FakeDomain, disk: DiskDevice, busy: boolean): DiskReading {
+function reading(domain: FakeDomain, disk: DiskDevice): DiskReading {
   const { target, empty, sourceType, throttle } = disk;
-  if (busy) {
-    const throttleProblem = 'libvirt is busy with another call about this guest';
-    return { target, throttle: null, throttleProblem, counters: null };
-  }
   if (sourceType === 'vhostuser') {
     return { target, throttle: null, throttleProblem: 'block I/O throttling is not supported', counters: null };
   }

@@ -140,7 +140,7 @@ describe('faults of the libvirt in memory', () => {
     assert.deepEqual(fake.tuning(uuid).disks[0]?.throttle.fields, {});
     fake.occupy(uuid, true);
     const busy = await fake.disks(uuid, id);
-    assert.deepEqual(busy.ok && busy.value.map(({ throttle, counters }) => throttle ?? counters), [null, null]);
+    assert.equal(busy.ok ? null : busy.failure, 'refused');
     fake.occupy(uuid, false);
     await fake.tune(uuid, id, [{ call: 'throttle', disk: 'vda', throttle: { fields: {}, group: null } }]);
     const after = await fake.disks(uuid, id);

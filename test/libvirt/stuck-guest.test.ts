@@ -92,7 +92,7 @@ describe('a guest whose QEMU is stopped', () => {
     assert.equal(kind(await client.disks(stuck.uuid, id)), 'ok');
   });
 
-  it('is answered without its disks while someone else waits for its monitor', async () => {
+  it('is refused its disks while someone else waits for its monitor', async () => {
     const id = await idOf(stuck);
     process.kill(stuck.pid, 'SIGSTOP');
     askMonitor();
@@ -104,14 +104,7 @@ describe('a guest whose QEMU is stopped', () => {
     const began = performance.now();
     const outcome = await client.disks(stuck.uuid, id);
     assert.ok(performance.now() - began < DEADLINE_MS);
-    assert.deepEqual(outcome.ok && outcome.value, [
-      {
-        target: 'vda',
-        throttle: null,
-        throttleProblem: 'libvirt is busy with another call about this guest',
-        counters: null,
-      },
-    ]);
+    assert.match(outcome.ok ? '' : outcome.message, /libvirt is busy/);
     assert.deepEqual(client.status().quarantined, []);
     process.kill(stuck.pid, 'SIGCONT');
     await waitUntil(

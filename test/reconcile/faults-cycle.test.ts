@@ -268,7 +268,9 @@ describe('what only libvirt may write (systemd owns the scope)', () => {
     const own = bench.libvirt.facts.bind(bench.libvirt);
     bench.libvirt.facts = async (asked) => {
       const facts = await own(asked);
-      return facts.ok ? { ok: true, value: { ...facts.value, tuning: { ...facts.value.tuning, cpu: { realtimeVcpus: false } } } } : facts;
+      return facts.ok
+        ? { ok: true, value: { ...facts.value, tuning: { ...facts.value.tuning, cpu: { realtimeVcpus: false } } } }
+        : facts;
     };
     await core.parts.inventory.refreshFacts(uuid);
     await core.operator.release({ domain: 'db-1' });

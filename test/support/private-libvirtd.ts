@@ -30,6 +30,11 @@ for node in null zero full random urandom tty; do
   : > "$lab/dev/$node"
   mount --bind "/dev/$node" "$lab/dev/$node"
 done
+if [ -e /dev/net/tun ]; then
+  mkdir "$lab/dev/net"
+  : > "$lab/dev/net/tun"
+  mount --bind /dev/net/tun "$lab/dev/net/tun"
+fi
 mkdir "$lab/dev/pts" "$lab/dev/shm"
 mount --bind /dev/pts "$lab/dev/pts"
 ln -s pts/ptmx "$lab/dev/ptmx"

@@ -168,7 +168,7 @@ export interface LibvirtClient {
   tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>>;
   /**
    * Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this; one that
-   * libvirt is busy with is answered at once, with neither counters nor throttles. One guest at a time, after all other calls.
+   * libvirt is busy with is refused at once. One guest at a time, after all other calls.
    */
   disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>>;
   /** Sets, or with null removes, our element in the live metadata. */

@@ -14,8 +14,7 @@ import { decodeTypedParameters, type TypedValues } from './typed-parameters.js';
 const PARAMETERS_MAX = 32;
 
 /**
- * Waits for QEMU, but not for anyone else who waits for it: of a guest that libvirt is busy with, there are neither
- * counters nor throttles.
+ * Waits for QEMU, but not for anyone else who waits for it: refused for a guest that libvirt is busy with.
  */
 export function readDisks(connection: Connection, uuid: string, id: number): LibvirtOutcome<readonly DiskReading[]> {
   return withInstance(connection, uuid, id, (domain) => {
@@ -124,11 +123,14 @@ function readGroups(connection: Connection, domain: Pointer): LibvirtOutcome<Rea
 function withoutAsking(connection: Connection, domain: Pointer): LibvirtOutcome<readonly DiskReading[]> {
   const xml = connection.libvirt.virDomainGetXMLDesc(domain, 0);
   if (xml === null) return failed(connection);
-  const value = parseTuning(xml).disks.map(({ target, sourceType }) => {
+  const { disks } = parseTuning(xml);
+  // What is not known now says nothing of what QEMU can do: the last answer stands.
+  if (disks.some(({ sourceType, empty }) => sourceType !== 'vhostuser' && !empty)) {
+    return { ok: false, failure: 'refused', message: 'libvirt is busy with another call about this guest' };
+  }
+  const value = disks.map(({ target, sourceType }) => {
     const throttleProblem =
-      sourceType === 'vhostuser'
-        ? 'QEMU neither counts nor throttles a vhostuser disk'
-        : 'libvirt is busy with another call about this guest';
+      sourceType === 'vhostuser' ? 'QEMU neither counts nor throttles a vhostuser disk' : 'there is no medium in it';
     return { target, throttle: null, throttleProblem, counters: null };
   });
   return { ok: true, value };
