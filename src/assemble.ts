@@ -7,6 +7,7 @@ import { assembleGuests, type Guests } from './assemble-guests.js';
 import type { Config } from './config/types.js';
 import { CONTROLS } from './controls/registry.js';
 import type { Domain } from './domains/types.js';
+import { Group } from './host/cgroup/group.js';
 import type { CgroupFiles } from './host/cgroup/kernel-files.js';
 import { findHierarchies, type Hierarchies } from './host/cgroup/layout.js';
 import { pageBytes } from './host/cgroup/page-bytes.js';
@@ -14,9 +15,11 @@ import { type Clock, systemClock } from './host/clock.js';
 import { onlineCpus } from './host/cpus.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { connectLibvirt } from './host/libvirt/connect.js';
+import { readBootId } from './host/proc/qemu-processes.js';
 import { type SystemdProperties, systemdProperties } from './host/systemd/properties.js';
 import type { Log } from './log.js';
 import { type LoadResult, loadPolicyDirectory } from './policy/loader.js';
+import { writeGroupFile } from './reconcile/apply.js';
 import { Attribution } from './reconcile/attribution.js';
 import { Contention } from './reconcile/contested.js';
 import { Counters } from './reconcile/counters.js';
@@ -33,6 +36,8 @@ import type { Parts } from './reconcile/parts.js';
 import { Picture } from './reconcile/picture.js';
 import { classUnder } from './reconcile/reach.js';
 import { Reconciler } from './reconcile/reconciler.js';
+import { SliceGuarantees } from './reconcile/slice-guarantees.js';
+import { SLICE_CONTROL } from './reconcile/slice-plan.js';
 import { Teller } from './reconcile/tell.js';
 import { setUnit } from './reconcile/unit-properties.js';
 import { SnapshotBuilder } from './snapshot/build.js';
@@ -142,6 +147,24 @@ export function assemble(options: AssembleOptions): Core {
     signals: (uuid) => accounts.of(uuid),
   });
 
+  const counters = new Counters([...CONTROLS.filter(({ built }) => built).map(({ id }) => id), SLICE_CONTROL]);
+  const history = new History(config.stateDir);
+  const slices = new SliceGuarantees({
+    journal,
+    gate,
+    handsOff,
+    systemd,
+    contention,
+    counters,
+    history,
+    log,
+    clock,
+    hostMemoryBytes: host.memoryBytes,
+    bootId: readBootId(config.paths.proc),
+    openGroup: (directory) => Group.open(directory, instead.cgroupFiles),
+    write: writeGroupFile,
+  });
+
   const parts: Parts = {
     clock,
     log,
@@ -166,8 +189,9 @@ export function assemble(options: AssembleOptions): Core {
     classOf,
     tellFailures,
     attribution: new Attribution(),
-    counters: new Counters(CONTROLS.filter(({ built }) => built).map(({ id }) => id)),
-    history: new History(config.stateDir),
+    counters,
+    history,
+    slices,
   };
   const reconciler = new Reconciler({
     parts,

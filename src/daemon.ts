@@ -106,7 +106,10 @@ export async function openLocal(
       );
       await core.reconciler.full();
       const plans = inventory.all().map(({ uuid }) => planOf(core.parts, uuid));
-      const changes = plans.flatMap((plan) => (plan === null ? [] : changesOf(plan)));
+      const changes = [
+        ...plans.flatMap((plan) => (plan === null ? [] : changesOf(plan))),
+        ...core.parts.slices.changes(),
+      ];
       return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };
     },
     async close() {
@@ -255,6 +258,7 @@ async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Cl
     await Promise.allSettled([reconciler.stop(), ...closers.map(async (close) => close())]);
     await parts.history.flush();
     await Promise.all([libvirt.stop(), systemd.stop()]);
+    parts.slices.close();
     guests.close();
   })();
   await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);

@@ -59,6 +59,7 @@ const PURE = [
   'admission/',
   'svirt/',
   'reconcile/plan',
+  'reconcile/slice-plan',
   'reconcile/order',
   'reconcile/originals',
   'reconcile/journal-format',

@@ -5,7 +5,9 @@
 import { isActive } from '../metrics/domain-families.js';
 import { noncompliances } from '../metrics/reasons.js';
 import { printable } from '../printable.js';
+import { isFeasible } from '../snapshot/feasibility.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
+import { roundedSize } from '../units.js';
 import { countDomains, notReadyReason } from './api.js';
 import { html, Markup } from './html.js';
 import { PAGE_STYLE } from './page-style.js';
@@ -89,8 +91,8 @@ function notes(snapshot: Snapshot): Markup | null {
     snapshot.mode === 'observe' && 'Observe mode: the table shows what would be done; nothing is written.',
     pending !== null &&
       `Generation ${pending.id} would change ${pending.domainsAffected} of ${pending.domainsTotal} guests, more than the ${pending.allowed} allowed at once. It waits for: virtslad apply --once --acknowledge ${pending.id}`,
-    (host.weightSum > host.weightCapacity || host.guaranteedCores > host.cores) &&
-      `The host cannot keep all guarantees at once: ${cores(host.guaranteedCores)} cores are guaranteed of ${host.cores}, weights add up to ${host.weightSum} of ${host.weightCapacity}.`,
+    !isFeasible(host) &&
+      `The host cannot keep all guarantees at once: ${cores(host.guaranteedCores)} cores are guaranteed of ${host.cores}, weights add up to ${host.weightSum} of ${host.weightCapacity}, ${roundedSize(host.guaranteedMemoryBytes)} of memory of ${roundedSize(host.memoryBytes)}.`,
     ...snapshot.lacks,
   ];
   const lines = [

@@ -3,7 +3,8 @@
  * snapshot. Rendered by prom-client (`registry.ts`).
  */
 import type { Control } from '../controls/control.js';
-import type { Snapshot } from '../snapshot/types.js';
+import { isFeasible } from '../snapshot/feasibility.js';
+import type { SliceSnapshot, Snapshot } from '../snapshot/types.js';
 import { bit, type Family, type Sample, single } from './family.js';
 import { pressureSamples } from './signal-families.js';
 
@@ -227,9 +228,17 @@ const HOST: readonly DaemonFamily[] = [
   ),
   gauge(
     'virtsla_guarantees_feasible',
-    '1 when the host can keep all guarantees at once: weights within their capacity and guarantees within its cores, else 0',
-    (s) => bit(s.host.weightSum <= s.host.weightCapacity && s.host.guaranteedCores <= s.host.cores),
+    '1 when the host can keep all guarantees at once: weights within their capacity, guarantees within its cores and memory, else 0',
+    (s) => bit(isFeasible(s.host)),
   ),
+  gauge('virtsla_host_memory_bytes', 'Memory of the host', (s) => s.host.memoryBytes),
+  gauge(
+    'virtsla_host_guaranteed_memory_bytes',
+    'Memory guaranteed to the guests that run, added up',
+    (s) => s.host.guaranteedMemoryBytes,
+  ),
+  sliceProtection('desired', 'that all guests below it need together', ({ desiredBytes }) => desiredBytes),
+  sliceProtection('actual', 'as the kernel says', ({ actualBytes }) => actualBytes),
   hostPressure(
     'waiting',
     'Time in which at least one task of the host waited for the resource (PSI some)',
@@ -245,4 +254,19 @@ const HOST: readonly DaemonFamily[] = [
 function hostPressure(name: string, help: string, key: 'someSeconds' | 'fullSeconds'): DaemonFamily {
   const samples = ({ host }: Snapshot): readonly Sample[] => pressureSamples(host.pressure, key);
   return { name: `virtsla_host_pressure_${name}_seconds_total`, help, type: 'counter', labels: ['resource'], samples };
+}
+
+/** Series come and go with the groups. */
+function sliceProtection(name: string, help: string, bytes: (slice: SliceSnapshot) => number | null): DaemonFamily {
+  return {
+    name: `virtsla_slice_memory_${name}_protected_bytes`,
+    help: `Memory protected for guests by a group above them, ${help}`,
+    type: 'gauge',
+    labels: ['path'],
+    samples: ({ host }) =>
+      host.slices.flatMap((slice): Sample[] => {
+        const value = bytes(slice);
+        return value === null ? [] : [{ labels: [slice.path], value }];
+      }),
+  };
 }

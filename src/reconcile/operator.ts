@@ -6,6 +6,7 @@ import { cycle, planOf } from './cycle.js';
 import type { Parts } from './parts.js';
 import type { DomainPlan } from './plan.js';
 import type { Reconciler } from './reconciler.js';
+import { settleSlices } from './settle-slices.js';
 import type { ApplyReport, Commands, ControlOutcome, Target } from './types.js';
 
 /** libvirt is told in the background; a command waits this long for it, then says what it knows. */
@@ -47,7 +48,8 @@ export class Operator implements Commands {
       this.#parts,
       this.#parts.inventory.all().map(({ uuid }) => uuid),
     );
-    const result = await this.#withTold(await this.#reconciler.full());
+    this.#parts.slices.retry();
+    const result = this.#withSlices(await this.#withTold(await this.#reconciler.full()));
     const { pending } = generations;
     if (pending === null) return this.#report(result, this.#parts.gate.stop());
     const stopped =
@@ -114,7 +116,14 @@ export class Operator implements Commands {
     const result = await this.#withTold(await cycle(this.#parts, uuids));
     await cycle(this.#parts, uuids);
     await this.#settleTold();
-    return result;
+    this.#parts.slices.retry();
+    await settleSlices(this.#parts);
+    return this.#withSlices(result);
+  }
+
+  #withSlices({ changes, outcomes }: CycleResult): CycleResult {
+    const { slices } = this.#parts;
+    return { changes: [...changes, ...slices.changes()], outcomes: [...outcomes, ...slices.outcomes()] };
   }
 
   /** What went through libvirt, or could not be begun, is known only now: what is still due has failed. */

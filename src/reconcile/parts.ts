@@ -17,6 +17,7 @@ import type { History } from './history.js';
 import type { Journal } from './journal.js';
 import type { Memory } from './memory.js';
 import type { Picture } from './picture.js';
+import type { SliceGuarantees } from './slice-guarantees.js';
 import type { Teller } from './tell.js';
 
 export interface Parts {
@@ -38,6 +39,7 @@ export interface Parts {
   readonly history: History;
   readonly teller: Teller;
   readonly picture: Picture;
+  readonly slices: SliceGuarantees;
   /** `UUID CONTROL` → why libvirt could not be told the last time. */
   readonly tellFailures: Map<string, string>;
   /** Resolves when what had to be asked about guests (QEMU's throttles, what their disks stand on) is known. */

@@ -5,6 +5,7 @@
 import { type CycleResult, cycle } from './cycle.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
+import { settleSlices } from './settle-slices.js';
 
 /** Every domain's XML is read again at least this often, should an event be lost. */
 const FACTS_ROTATION_MS = 300_000;
@@ -121,6 +122,7 @@ export class Reconciler {
     await this.judge();
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
     const result = await cycle(parts, uuids);
+    await settleSlices(parts);
     await sample();
     this.#forgetGone();
     this.#rotateFacts(uuids);

@@ -92,8 +92,10 @@ export class SnapshotBuilder {
       },
       host: {
         cores: host.cores,
+        memoryBytes: host.memoryBytes,
         cpuVersion: host.cpuVersion,
         facts: this.hostFacts,
+        slices: parts.slices.snapshot(),
         pressure: this.#sources.hostPressure(),
         ...feasibilityOf(domains, host.cores),
       },

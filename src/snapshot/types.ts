@@ -116,6 +116,16 @@ export interface DaemonCounters {
   readonly driftRepairs: Readonly<Record<string, number>>;
 }
 
+export interface SliceSnapshot {
+  readonly path: string;
+  readonly file: 'memory.low' | 'memory.min';
+  readonly desiredBytes: number;
+  /** null: cannot be read. */
+  readonly actualBytes: number | null;
+  readonly status: 'holds' | 'pending' | 'failed';
+  readonly reason: string | null;
+}
+
 export interface Snapshot {
   readonly version: string;
   readonly atMs: number;
@@ -159,6 +169,10 @@ export interface Snapshot {
     readonly weightSum: number;
     readonly weightCapacity: number;
     readonly guaranteedCores: number;
+    readonly memoryBytes: number;
+    readonly guaranteedMemoryBytes: number;
+    /** What the groups above guests protect of memory for all of them together. */
+    readonly slices: readonly SliceSnapshot[];
     /** null: this kernel has no PSI. */
     readonly pressure: PressureSignals | null;
   };

@@ -5,7 +5,7 @@
 import { printable } from '../../printable.js';
 import type { ApplyReport, ControlOutcome, Outcome, PlannedChange } from '../../reconcile/types.js';
 import { groupBy } from './group.js';
-import { keysOf } from './plan.js';
+import { HOST, keysOf } from './plan.js';
 import { type Style, styleFor } from './style.js';
 import { plural, type Reader } from './words.js';
 
@@ -39,8 +39,9 @@ export function summaryOf(report: ApplyReport): string {
   for (const outcome of ['failed', 'refused', 'unsupported', 'vanished'] as const) {
     if (count(outcome) > 0) parts.push(`${count(outcome)} ${outcome}`);
   }
-  const guests = new Set(report.outcomes.map(({ uuid }) => uuid)).size;
-  return `${plural(guests, 'guest')}: ${parts.join(', ')}`;
+  const uuids = new Set(report.outcomes.map(({ uuid }) => uuid));
+  const host = uuids.delete(HOST) ? ' and the host' : '';
+  return `${plural(uuids.size, 'guest')}${host}: ${parts.join(', ')}`;
 }
 
 function outcomeLines(entry: ControlOutcome, report: ApplyReport, style: Style): string[] {

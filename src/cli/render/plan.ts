@@ -4,6 +4,7 @@
  */
 import { printable } from '../../printable.js';
 import type { PlannedChange, PlanReport } from '../../reconcile/types.js';
+import { isFeasible } from '../../snapshot/feasibility.js';
 import type { Snapshot } from '../../snapshot/types.js';
 import { formatCpuList } from '../../units.js';
 import { pad, widthOf } from './cell.js';
@@ -31,6 +32,9 @@ interface PlanLine {
   readonly writes: readonly PlannedChange[];
 }
 
+/** Uuid of what is set on the host, for all guests. */
+export const HOST = 'host';
+
 const SYMBOL: Readonly<Record<PlannedChange['action'], string>> = { add: '+', change: '~', restore: '-' };
 
 export function renderPlan(report: PlanReport, reader: Reader, options: PlanOptions = {}): string {
@@ -56,19 +60,20 @@ export function renderPlan(report: PlanReport, reader: Reader, options: PlanOpti
 /** `3 guests: 4 to add, 1 to change, 0 to restore; 1 unsupported; 597 guests already hold`. Counts controls. */
 export function summaryOf(report: PlanReport): string {
   const { snapshot } = report;
-  const changing = new Set(report.changes.map((change) => change.uuid));
+  const changing = new Set(report.changes.map((change) => change.uuid).filter((uuid) => uuid !== HOST));
   const lines = { add: 0, change: 0, restore: 0 };
-  for (const changes of groupBy(report.changes, (change) => change.uuid).values()) {
+  const byUuid = groupBy(report.changes, (change) => change.uuid);
+  for (const changes of byUuid.values()) {
     for (const line of linesOf(changes, snapshot)) lines[line.action]++;
   }
   const holding = snapshot.domains.filter((domain) => verdictOf(domain) === 'good' && !changing.has(domain.uuid));
   const skipped = notDone(snapshot);
   const parts = [
-    changing.size === 0
+    byUuid.size === 0
       ? snapshot.libvirt.uri !== null && !snapshot.libvirt.connected
         ? 'Not known: libvirt is away'
         : 'Nothing to do'
-      : `${plural(changing.size, 'guest')}: ${lines.add} to add, ${lines.change} to change, ${lines.restore} to restore`,
+      : `${plural(changing.size, 'guest')}${changing.size < byUuid.size ? ' and the host' : ''}: ${lines.add} to add, ${lines.change} to change, ${lines.restore} to restore`,
   ];
   for (const kind of ['refused', 'overridden', 'contested', 'failed', 'obstructed', 'unsupported'] as const) {
     const alike = skipped.filter((entry) => entry.kind === kind);
@@ -92,7 +97,8 @@ function guestLines(
   const name = domain === undefined ? printable(first.domain) : nameOf(domain, snapshot);
   const className = first.className ?? domain?.className ?? null;
   const assigned = positionOf(domain?.assignedBy ?? null);
-  const heading = `${style.bold(name)} (${className ?? 'no class'})${assigned === '' ? '' : `  ${style.dim(assigned)}`}`;
+  const whose = first.uuid === HOST ? 'for all guests together' : (className ?? 'no class');
+  const heading = `${style.bold(name)} (${whose})${assigned === '' ? '' : `  ${style.dim(assigned)}`}`;
   const lines = linesOf(changes, snapshot);
   const widest = (read: (line: PlanLine) => string): number => Math.max(...lines.map((line) => widthOf(read(line))));
   const widths = {
@@ -189,7 +195,7 @@ function notes(report: PlanReport, style: Style): string[] {
     const stop = `Generation ${pending.id} would change ${affected}, more than the ${pending.allowed} allowed;`;
     found.push(style.yellow(`${stop} virtslad apply --once --acknowledge ${pending.id} lets it through.`));
   }
-  if (snapshot.host.weightSum > snapshot.host.weightCapacity) {
+  if (!isFeasible(snapshot.host)) {
     const [, words] = feasibilityRow(snapshot, style);
     found.push(style.red(`The guarantees ${words}.`));
   }

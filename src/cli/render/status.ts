@@ -3,7 +3,9 @@
  * text; the table alone is exported for live views.
  */
 import { printable } from '../../printable.js';
-import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
+import { isFeasible } from '../../snapshot/feasibility.js';
+import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/types.js';
+import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
 import { type Paint, PLAIN, type Style, styleFor } from './style.js';
 import { type Cell, type Column, renderTable } from './table.js';
@@ -48,6 +50,8 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
   );
   if (snapshot.handsOffAll) rows.push(['hands-off', handsOffAllWords(snapshot), style.yellow]);
   rows.push(feasibilityRow(snapshot, style));
+  for (const slice of snapshot.host.slices.filter(({ status }) => status !== 'holds'))
+    rows.push(['slices', sliceWords(slice), style.red]);
   // The line on libvirt has said it.
   const lacks = snapshot.lacks.filter((lack) => !lack.startsWith('libvirt:'));
   for (const [index, lack] of lacks.entries())
@@ -92,6 +96,12 @@ function libvirtRow(snapshot: Snapshot, style: Style): [string, string, Paint?] 
   return ['libvirt', `${connected}; does not answer for ${someOf(names)}`, style.yellow];
 }
 
+function sliceWords({ path, status, reason, desiredBytes, actualBytes }: SliceSnapshot): string {
+  const stands = actualBytes === null ? 'cannot be read' : `stands at ${roundedSize(actualBytes)}`;
+  const why = reason === null ? '' : `: ${printable(reason, 512)}`;
+  return `${printable(path, 512)} ${stands}, ${roundedSize(desiredBytes)} needed; ${status}${why}`;
+}
+
 /** Weights keep guarantees only while their sum fits the host. */
 export function feasibilityRow(snapshot: Snapshot, style: Style): [string, string, Paint?] {
   const { host, libvirt } = snapshot;
@@ -100,10 +110,14 @@ export function feasibilityRow(snapshot: Snapshot, style: Style): [string, strin
   }
   const promised = `${cores(host.guaranteedCores)} of ${plural(host.cores, 'core')} guaranteed`;
   const weights = `weights sum to ${host.weightSum} of ${host.weightCapacity}`;
-  if (host.weightSum <= host.weightCapacity) return ['guarantees', `can all be kept at once: ${promised}, ${weights}`];
+  const memory =
+    host.guaranteedMemoryBytes === 0
+      ? ''
+      : `, ${roundedSize(host.guaranteedMemoryBytes)} of ${roundedSize(host.memoryBytes)} memory guaranteed`;
+  if (isFeasible(host)) return ['guarantees', `can all be kept at once: ${promised}, ${weights}${memory}`];
   const others = snapshot.domains.filter(isWithoutOurWeight).length;
   const why = others === 0 ? '' : `; ${plural(others, 'guest')} without a weight of ours`;
-  return ['guarantees', `CANNOT all be kept at once: ${promised}, ${weights}${why}`, style.red];
+  return ['guarantees', `CANNOT all be kept at once: ${promised}, ${weights}${why}${memory}`, style.red];
 }
 
 /** It competes with what stands there by itself, normally 100. */
