@@ -10,7 +10,7 @@ import { BareGuests } from './domains/bare.js';
 import { deviceSight } from './domains/device-sight.js';
 import { DiskReadings } from './domains/disk-readings.js';
 import type { DomainHandles } from './domains/handles.js';
-import { HostDevices } from './domains/host-devices.js';
+import { HostDevices, type HostDevicesOptions } from './domains/host-devices.js';
 import { Inventory } from './domains/inventory.js';
 import { Taps } from './domains/taps.js';
 import { BlockDevices } from './host/block/block-devices.js';
@@ -32,12 +32,19 @@ export interface Guests {
   close(): void;
 }
 
+/** What a test puts in the place of the host's. */
+export interface GuestsInstead {
+  readonly cgroupFiles?: CgroupFiles;
+  readonly block?: HostDevicesOptions['block'];
+  readonly taps?: Pick<Taps, 'read' | 'close'>;
+}
+
 export interface GuestsOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly libvirt: LibvirtClient;
   readonly hierarchies: Hierarchies;
-  readonly cgroupFiles?: CgroupFiles;
+  readonly instead: GuestsInstead;
   /** Watch groups with inotify. */
   readonly watch: boolean;
   onGroup(uuid: string, change: GroupChange): void;
@@ -47,12 +54,12 @@ export interface GuestsOptions {
 }
 
 export function assembleGuests(options: GuestsOptions): Guests {
-  const { clock, config, hierarchies, libvirt, onLearnt } = options;
+  const { clock, config, hierarchies, instead, libvirt, onLearnt } = options;
   const located = {
     hierarchies,
     procRoot: config.paths.proc,
     runLibvirt: config.paths.runLibvirt,
-    ...(options.cgroupFiles && { cgroupFiles: options.cgroupFiles }),
+    ...(instead.cgroupFiles && { cgroupFiles: instead.cgroupFiles }),
   };
   const ownerOf = new Map<string, string>();
   const watcher = new GroupWatcher((change: GroupChange) => {
@@ -84,7 +91,7 @@ export function assembleGuests(options: GuestsOptions): Guests {
   };
 
   const disks = new DiskReadings({ libvirt, monotonicMs: clock.monotonicMs, onLearnt });
-  const taps = new Taps(clock.monotonicMs);
+  const taps = instead.taps ?? new Taps(clock.monotonicMs);
   const interfaces = new InterfaceCounters();
   const accounts = new Accounts({ procRoot: config.paths.proc, pageBytes: pageBytes(), disks, interfaces, clock });
   const inventory: Inventory = new Inventory({
@@ -112,7 +119,8 @@ export function assembleGuests(options: GuestsOptions): Guests {
     },
     onVcpus: watchVcpus,
   });
-  const block = new BlockDevices({ procRoot: config.paths.proc, cgroupRoot: config.paths.cgroup });
+  const { proc: procRoot, cgroup: cgroupRoot } = config.paths;
+  const block = instead.block ?? new BlockDevices({ procRoot, cgroupRoot });
   const hostDevices = new HostDevices({
     block,
     monotonicMs: clock.monotonicMs,

@@ -3,12 +3,12 @@
  * one look or one action. Nothing starts here.
  */
 import { cpus, totalmem } from 'node:os';
-import { assembleGuests, type Guests } from './assemble-guests.js';
+import { assembleGuests, type Guests, type GuestsInstead } from './assemble-guests.js';
 import type { Config } from './config/types.js';
+import type { HostFacts } from './controls/control.js';
 import { CONTROLS } from './controls/registry.js';
 import type { Domain } from './domains/types.js';
 import { Group } from './host/cgroup/group.js';
-import type { CgroupFiles } from './host/cgroup/kernel-files.js';
 import { findHierarchies, type Hierarchies } from './host/cgroup/layout.js';
 import { pageBytes } from './host/cgroup/page-bytes.js';
 import { type Clock, systemClock } from './host/clock.js';
@@ -63,12 +63,12 @@ export interface AssembleOptions {
   readonly watch: boolean;
   onCycle(seconds: number): void;
   /** What a test puts in the place of the real part. */
-  readonly instead?: {
+  readonly instead?: GuestsInstead & {
     readonly clock?: Clock;
     readonly libvirt?: LibvirtClient;
     readonly systemd?: SystemdProperties;
     readonly hierarchies?: Hierarchies;
-    readonly cgroupFiles?: CgroupFiles;
+    readonly host?: Omit<HostFacts, 'cpuVersion'>;
     readonly loadPolicies?: () => Promise<LoadResult>;
     readonly sample?: () => Promise<void>;
   };
@@ -88,13 +88,14 @@ export function assemble(options: AssembleOptions): Core {
     cpuVersion: hierarchy?.version ?? 2,
     memoryBytes: totalmem(),
     pageBytes: pageBytes(),
+    ...instead.host,
   } as const;
   const guests = assembleGuests({
     config,
     clock,
     libvirt,
     hierarchies,
-    ...(instead.cgroupFiles && { cgroupFiles: instead.cgroupFiles }),
+    instead,
     watch: options.watch,
     onGroup: (uuid, change) => core.events.onGroup(uuid, change),
     onArrival: (uuid, pid) => void core.events.onArrival(uuid, pid),

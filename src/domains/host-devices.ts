@@ -12,7 +12,7 @@ const RETRY_MS = 30_000;
 const AGAIN_MS = 300_000;
 
 export interface HostDevicesOptions {
-  readonly block: BlockDevices;
+  readonly block: Pick<BlockDevices, 'imageDevice' | 'wholeDisks' | 'diskQueue'>;
   readonly monotonicMs: () => number;
   onLearnt(uuid: string, devices: ReadonlyMap<string, HostDevice>): void;
 }
@@ -70,7 +70,7 @@ function pathsOf({ tuning }: DomainFacts): string {
 }
 
 async function deviceOf(
-  block: BlockDevices,
+  block: HostDevicesOptions['block'],
   { cache }: DiskDevice,
   path: string,
 ): Promise<{ readonly device: HostDevice; readonly passing: boolean }> {
