@@ -98,6 +98,8 @@ export class DiskReadings {
   }
 
   #wanted(domain: Domain): void {
+    // libvirt is busy with the start and would not answer; the retry would come seconds after the guest has begun to run.
+    if (domain.state === 'starting') return;
     const askedAtMs = this.#askedAtMs.get(domain.uuid) ?? Number.NEGATIVE_INFINITY;
     if (this.#asking.has(domain.uuid) || this.#options.monotonicMs() - askedAtMs < RETRY_MS) return;
     void this.refresh(domain);
