@@ -75,11 +75,20 @@ export interface Tell {
   readonly units: readonly UnitProperties[];
 }
 
+/** Asked for, and not to be had on this domain as it is now. */
+export interface NotSet {
+  readonly reason: string;
+  readonly asked: Sourced;
+  readonly askedKey?: KeyPath;
+  /** What we set while it was to be had is put back: it would harm the guest. Without this, what stands stays. */
+  readonly giveBack?: true;
+}
+
 /** What a class asks of one control on one domain. */
 export type Desired =
   | { readonly kind: 'unmanaged' }
-  | { readonly kind: 'unsupported'; readonly reason: string; readonly asked: Sourced; readonly askedKey?: KeyPath }
-  | { readonly kind: 'refused'; readonly reason: string; readonly asked: Sourced; readonly askedKey?: KeyPath }
+  | ({ readonly kind: 'unsupported' } & NotSet)
+  | ({ readonly kind: 'refused' } & NotSet)
   | {
       readonly kind: 'set';
       readonly asked: Sourced;
@@ -156,6 +165,11 @@ export interface Control {
   tellFor?(texts: ReadonlyMap<string, string>, domain: Domain): Tell | null;
   /** What is put back where an original cannot stand again; default: the original itself. */
   restoredAs?(original: string, host: HostFacts): string;
+  /**
+   * Of a control that merges: what would stand there without ours. What we have `written` gives way to the `original`, what
+   * others have set beside it since stays.
+   */
+  beneath?(key: string, standing: string, original: string, written: readonly string[]): string;
   /** How much a text allows, for the order of writes; null for texts without an order. */
   allows?(text: string): number | null;
   /** A foreign, tighter value above ours that decides instead; null when there is none. */

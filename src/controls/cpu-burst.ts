@@ -3,15 +3,17 @@
  * throttled. At most the quota; nothing without one.
  * Sources: sched-bwc.rst ("Burst feature"), cgroup-v2.rst (cpu.max.burst); v1: cpu.cfs_burst_us. Linux 5.14.
  */
-import type { CpuAmount } from '../policy/types.js';
+import { parseCpuMax } from '../cpu-max-text.js';
+import type { Domain } from '../domains/types.js';
 import { duration } from '../policy/value-types.js';
 import { formatDuration } from '../units.js';
 import type { Amount, Control, Desired, Setting } from './control.js';
-import { quotaOf } from './cpu-limit.js';
+import { cpuLimit } from './cpu-limit.js';
 import { onlineVcpus } from './guaranteed-cores.js';
 import { hasQuotaGroup, quotaGroups, quotaPlace } from './quota-groups.js';
 
 const FILE = 'cpu.max.burst';
+const NO_QUOTA = 'its vCPUs have no quota to save up from';
 /** Below the quota that bounds it: a quota widens before its burst and narrows after it. */
 const DEPTH = 2;
 
@@ -33,58 +35,71 @@ export const cpuBurst: Control = {
   ],
   metrics: [{ name: 'cpu_burst_seconds', help: 'CPU time that each vCPU may save up for a burst', labels: [] }],
 
-  desired(wanted, domain, _host, { exists }): Desired {
+  desired(wanted, domain, host, sight): Desired {
     const asked = wanted.values.get('cpu.burst');
     if (asked === undefined) return { kind: 'unmanaged' };
-    const vcpus = onlineVcpus(domain);
-    const limit = wanted.values.get('cpu.limit')?.value as CpuAmount | undefined;
-    const quotaUsec = limit === undefined || vcpus === 0 ? null : quotaOf(limit, vcpus);
-    if (quotaUsec === null) return { kind: 'unsupported', reason: 'its vCPUs have no quota to save up from', asked };
+    const unsupported = (reason: string): Desired => ({ kind: 'unsupported', reason, asked });
+    const limit = cpuLimit.desired(wanted, domain, host, sight);
+    if (limit.kind !== 'set') {
+      return unsupported(limit.kind === 'unmanaged' ? NO_QUOTA : `${NO_QUOTA}: ${limit.reason}`);
+    }
     const wantedUsec = Math.round((asked.value as number) * 1e6);
-    const burstUsec = Math.min(wantedUsec, quotaUsec);
-    const settings = quotaGroups(domain).flatMap(({ prefix, vcpus }): Setting[] => {
+    let leastUsec = wantedUsec;
+    const settings: Setting[] = [];
+    for (const { prefix, vcpus } of quotaGroups(domain)) {
       const key = `${prefix}${FILE}`;
       const place = quotaPlace(key, FILE, DEPTH, domain);
-      return place === null ? [] : [{ ...place, key, text: String(burstUsec * vcpus) }];
-    });
-    const [first] = settings;
-    if (first === undefined) return { kind: 'unsupported', reason: 'it has no groups with a quota', asked };
-    if (first.writer === 'systemd') {
-      return { kind: 'unsupported', reason: 'systemd owns its group and has no property for a burst', asked };
+      const quota = limit.settings.find((one) => `${one.key}.burst` === key);
+      const quotaUsec = parseCpuMax(quota?.text ?? '')?.quotaUsec ?? null;
+      if (place === null || quotaUsec === null) return unsupported(NO_QUOTA);
+      leastUsec = Math.min(leastUsec, quotaUsec / vcpus);
+      settings.push({ ...place, key, text: String(Math.min(wantedUsec * vcpus, quotaUsec)) });
     }
-    if (!exists(first)) return { kind: 'unsupported', reason: 'this kernel has no CPU burst (Linux 5.14)', asked };
-    const cut = burstUsec < wantedUsec;
+    const [first] = settings;
+    if (first === undefined) return unsupported('it has no groups with a quota');
+    if (first.writer === 'systemd') return unsupported('systemd owns its group and has no property for a burst');
+    if (!sight.exists(first)) return unsupported('this kernel has no CPU burst (Linux 5.14)');
+    const cut = leastUsec < wantedUsec;
     return {
       kind: 'set',
       asked,
-      amounts: [amount(burstUsec)],
-      display: describe(burstUsec),
+      amounts: [amount(leastUsec)],
+      display: describe(leastUsec),
       settings,
-      notes: cut ? [`cut to the quota of a vCPU, ${formatDuration(quotaUsec / 1e6)}`] : [],
+      notes: cut ? [`cut to the quota of a vCPU, ${formatDuration(leastUsec / 1e6)}`] : [],
     };
   },
 
   place: (key, domain) => (hasQuotaGroup(key, domain) ? quotaPlace(key, FILE, DEPTH, domain) : null),
 
-  amountsOf(texts) {
-    const least = leastOf(texts);
-    return least === null ? [] : [amount(least)];
+  amountsOf(texts, domain) {
+    const each = eachUsec(texts, domain);
+    return each === null ? [] : [amount(Math.min(...each))];
   },
 
-  displayOf(texts) {
-    const least = leastOf(texts);
-    if (least === null) return 'unreadable';
-    const even = [...texts.values()].every((text) => Number(text) === least);
-    return even ? describe(least) : `uneven, least ${describe(least)}`;
+  displayOf(texts, domain) {
+    const each = eachUsec(texts, domain);
+    if (each === null) return 'unreadable';
+    const least = Math.min(...each);
+    return each.every((usec) => usec === least) ? describe(least) : `uneven, least ${describe(least)}`;
   },
 
-  allows: (text) => (/^\d+$/.test(text) ? Number(text) : null),
+  allows: burstUsec,
 };
 
-/** Of all vCPUs; null when one is unreadable. */
-function leastOf(texts: ReadonlyMap<string, string | null>): number | null {
-  const each = [...texts.values()].map((text) => (text !== null && /^\d+$/.test(text) ? Number(text) : null));
-  return each.length === 0 || each.includes(null) ? null : Math.min(...each.map(Number));
+function burstUsec(text: string): number | null {
+  return /^\d+$/.test(text) ? Number(text) : null;
+}
+
+/** Of a vCPU in each group; null when one is unreadable. */
+function eachUsec(texts: ReadonlyMap<string, string | null>, domain: Domain): readonly number[] | null {
+  const each: number[] = [];
+  for (const [key, text] of texts) {
+    const usec = text === null ? null : burstUsec(text);
+    if (usec === null) return null;
+    each.push(key === FILE ? usec / Math.max(1, onlineVcpus(domain)) : usec);
+  }
+  return each.length === 0 ? null : each;
 }
 
 function amount(burstUsec: number): Amount {

@@ -14,7 +14,6 @@ import {
   type Desired,
   type Original,
   type Override,
-  type Place,
   type Setting,
   type Tell,
   told,
@@ -25,7 +24,6 @@ import { hasQuotaGroup, quotaGroups, quotaPlace } from './quota-groups.js';
 
 /** The kernel refuses a quota under 1 ms (kernel/sched/core.c, min_cfs_quota_period): 1 % of a vCPU at 100 ms. */
 const LEAST_QUOTA_USEC = 1_000;
-const SYSTEMD_STEP_USEC = 1_000;
 
 const FILE = 'cpu.max';
 const DEPTH = 1;
@@ -48,7 +46,7 @@ export const cpuLimit: Control = {
   metrics: [{ name: 'cpu_limit_cores', help: 'CPU limit in host cores, +Inf without a quota', labels: [] }],
   early: true,
 
-  desired(wanted, domain): Desired {
+  desired(wanted, domain, _host, { read }): Desired {
     const asked = wanted.values.get('cpu.limit');
     if (asked === undefined) return { kind: 'unmanaged' };
     if (domain.facts?.tuning.cpu.realtimeVcpus === true) {
@@ -57,7 +55,7 @@ export const cpuLimit: Control = {
     const vcpus = onlineVcpus(domain);
     const groups = quotaGroups(domain);
     if (vcpus === 0 || (domain.cgroup !== null && groups.length === 0))
-      return { kind: 'unsupported', reason: 'libvirt has made no vCPU groups for it', asked };
+      return { kind: 'unsupported', reason: 'it has no vCPU groups', asked };
     const cores = coresOf(asked.value as CpuAmount, vcpus);
     const perVcpu = cores / vcpus;
     const quotaUsec = quotaOf(asked.value as CpuAmount, vcpus);
@@ -68,8 +66,13 @@ export const cpuLimit: Control = {
     const settings = groups.flatMap(({ prefix, vcpus }): Setting[] => {
       const key = `${prefix}${FILE}`;
       const place = quotaPlace(key, FILE, DEPTH, domain);
-      const text = formatCpuMax({ quotaUsec: sharedQuota(quotaUsec, vcpus, place), periodUsec: DEFAULT_PERIOD_USEC });
-      return place === null ? [] : [{ ...place, key, text }];
+      if (place === null) return [];
+      const sumUsec = quotaUsec === null ? null : quotaUsec * vcpus;
+      const text =
+        place.writer === 'systemd'
+          ? systemdText(sumUsec, read(place))
+          : formatCpuMax({ quotaUsec: sumUsec, periodUsec: DEFAULT_PERIOD_USEC });
+      return [{ ...place, key, text }];
     });
     const whole = groups.some(({ prefix }) => prefix === '');
     return {
@@ -122,7 +125,7 @@ export const cpuLimit: Control = {
       return quotaPlace(FILE, FILE, DEPTH, domain)?.writer === 'systemd' ? unitQuota(whole, domain) : null;
     }
     const [first, ...others] = texts.values();
-    if (first === undefined || others.some((text) => text !== first)) return null;
+    if (domain.source !== 'libvirt' || first === undefined || others.some((text) => text !== first)) return null;
     return tellText(first, domain.facts?.tuning.cpu ?? null);
   },
 
@@ -132,12 +135,12 @@ export const cpuLimit: Control = {
     if (desired.kind !== 'set' || domain.cgroup === null) return null;
     const wantedCores = desired.amounts[0]?.value ?? onlineVcpus(domain);
     const { domainDir, weightDir, ancestors } = domain.cgroup;
-    const own = new Set([domainDir, weightDir]);
-    for (const directory of [...own, ...ancestors]) {
-      const path = join(directory, 'cpu.max');
-      const cores = coresAllowed(read({ path }));
+    const ours = new Set(desired.settings.map(({ path }) => path));
+    for (const directory of new Set([domainDir, weightDir, ...ancestors])) {
+      const path = join(directory, FILE);
+      const cores = ours.has(path) ? null : coresAllowed(read({ path }));
       if (cores === null || cores >= wantedCores) continue;
-      const on = own.has(directory) ? 'the whole guest' : 'a group above it';
+      const on = ancestors.includes(directory) ? 'a group above it' : 'the whole guest';
       return { reason: `a foreign quota of ${cores.toFixed(2)} cores on ${on} is lower`, path };
     }
     return null;
@@ -145,22 +148,27 @@ export const cpuLimit: Control = {
 };
 
 /** Quota of each vCPU; null where it would be all of it. */
-export function quotaOf(limit: CpuAmount, vcpus: number): number | null {
+function quotaOf(limit: CpuAmount, vcpus: number): number | null {
   const perVcpu = coresOf(limit, vcpus) / vcpus;
   return perVcpu >= 1 ? null : Math.round(perVcpu * DEFAULT_PERIOD_USEC);
 }
 
-function sharedQuota(quotaUsec: number | null, vcpus: number, place: Place | null): number | null {
-  if (quotaUsec === null) return null;
-  const sum = quotaUsec * vcpus;
-  // systemd rounds CPUQuota up to 1 % (core/cgroup.c): what it would make of our number is what is asked for.
-  return place?.writer === 'systemd' ? Math.ceil(sum / SYSTEMD_STEP_USEC) * SYSTEMD_STEP_USEC : sum;
+/**
+ * systemd keeps a period of its own and a quota in whole percent (CPUQuota=): what it makes of ours is what is asked for.
+ */
+function systemdText(quotaUsec: number | null, standing: string | null): string {
+  const periodUsec = parseCpuMax(standing ?? '')?.periodUsec ?? DEFAULT_PERIOD_USEC;
+  if (quotaUsec === null) return formatCpuMax({ quotaUsec: null, periodUsec });
+  const percent = Math.ceil((quotaUsec * 100) / DEFAULT_PERIOD_USEC);
+  return formatCpuMax({ quotaUsec: Math.floor((percent * periodUsec) / 100), periodUsec });
 }
 
 function unitQuota(text: string, { cgroup }: Domain): Tell | null {
   const cores = coresAllowed(text);
   if (cgroup === null || cores === null) return null;
-  const value = cores === Number.POSITIVE_INFINITY ? UNIT_INFINITY : BigInt(Math.round(cores * 1e6));
+  // The microseconds of the text are cut to whole ones: of 33.33 % of a core, 34 % are meant.
+  const percents = (): bigint => BigInt(Math.ceil(Number((cores * 100).toFixed(3))));
+  const value = cores === Number.POSITIVE_INFINITY ? UNIT_INFINITY : percents() * 10_000n;
   const unit = basename(cgroup.domainDir);
   return { calls: [], units: [{ unit, properties: [{ name: 'CPUQuotaPerSecUSec', value }] }] };
 }

@@ -86,7 +86,10 @@ export const cpuWeight: Control = {
     if (domain.source === 'libvirt') return told([{ call: 'scheduler', parameters: { cpu_shares: BigInt(text) } }]);
     if (domain.cgroup?.systemdOwned !== true) return null;
     const unit = basename(domain.cgroup.weightDir);
-    return { calls: [], units: [{ unit, properties: [{ name: 'CPUWeight', value: BigInt(text) }] }] };
+    // systemd has one property for both versions, and rounds down to shares: the least weight that gives these.
+    const weight = domain.cgroup.version === 1 ? Math.ceil(Number(text) / SHARES_PER_WEIGHT) : Number(text);
+    const value = BigInt(Math.min(MOST_WEIGHT, Math.max(LEAST_WEIGHT, weight)));
+    return { calls: [], units: [{ unit, properties: [{ name: 'CPUWeight', value }] }] };
   },
 };
 
@@ -95,9 +98,10 @@ export function autoWeight(cores: number): number {
   return Math.min(MOST_WEIGHT, Math.max(LEAST_WEIGHT, Math.round(NORMAL_WEIGHT * cores)));
 }
 
-/** v1: cpu.shares, v2: cpu.weight; libvirt takes the same number. */
+/** v1: cpu.shares, v2: cpu.weight; libvirt takes the same number, systemd the weight. */
 export function nativeText(weight: number, domain: Domain): string {
-  return domain.cgroup?.version === 1 ? String(sharesOf(weight)) : String(weight);
+  if (domain.cgroup?.version !== 1) return String(weight);
+  return String(placeOf(domain)?.writer === 'systemd' ? Math.floor(weight * SHARES_PER_WEIGHT) : sharesOf(weight));
 }
 
 export function sharesOf(weight: number): number {
@@ -109,8 +113,9 @@ export function weightOf(text: string | null, domain: Domain): number | null {
   if (text === null || !/^\d+$/.test(text)) return null;
   if (domain.cgroup?.version !== 1) return Number(text);
   const exact = Number(text) / SHARES_PER_WEIGHT;
-  // Shares are rounded: those that a whole weight gives are that weight.
-  return sharesOf(Math.round(exact)) === Number(text) ? Math.round(exact) : Number(exact.toFixed(2));
+  const whole = Math.round(exact);
+  // Shares are rounded, by us or by systemd: those that a whole weight gives are that weight.
+  return Math.abs(whole * SHARES_PER_WEIGHT - Number(text)) < 1 ? whole : Number(exact.toFixed(2));
 }
 
 function amount(value: number): Amount {

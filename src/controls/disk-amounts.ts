@@ -8,7 +8,7 @@ import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
 import { formatDuration, formatRate } from '../units.js';
 import type { Amount, ControlMetric } from './control.js';
 
-interface Kind {
+export interface Kind {
   /** Below `disk.limit.` and `disk.limit.burst.` */
   readonly key: string;
   readonly field: ThrottleField;
@@ -22,7 +22,7 @@ interface Kind {
 const bytes = (name: string) => (amount: number) => `${name === '' ? '' : `${name} `}${formatRate(amount)}`;
 const operations = (name: string) => (amount: number) => `${amount} ${name}iops`;
 
-const KINDS: readonly Kind[] = [
+export const KINDS: readonly Kind[] = [
   {
     key: 'read',
     field: 'read_bytes_sec',
@@ -73,12 +73,6 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** A limit of all takes the place of one on its parts, and the other way round: QEMU refuses both at once. */
-const RIVALS: readonly (readonly [whole: ThrottleField, parts: readonly ThrottleField[]])[] = [
-  ['total_bytes_sec', ['read_bytes_sec', 'write_bytes_sec']],
-  ['total_iops_sec', ['read_iops_sec', 'write_iops_sec']],
-];
-
 export const DISK_METRICS: readonly ControlMetric[] = KINDS.map(({ metric, help }) => ({
   name: metric,
   help: `${help} a second of each disk, +Inf without one`,
@@ -109,8 +103,17 @@ export function askedLimits({ values }: EffectiveClass): AskedLimits | null {
     askedKey: `disk.limit.${first.kind.key}`,
     limits: new Map(limits.map(({ kind, value }) => [kind, value.value as number])),
     bursts: new Map(at('disk.limit.burst.').map(({ kind, value }) => [kind, value.value as number])),
-    burstSeconds: Math.round((values.get('disk.limit.burst.for')?.value as number | undefined) ?? 1),
+    burstSeconds: Math.floor((values.get('disk.limit.burst.for')?.value as number | undefined) ?? 1),
   };
+}
+
+/** QEMU's most for any of them (THROTTLE_VALUE_MAX), and libvirt's. */
+const AMOUNT_MAX = 1e15;
+
+/** The words of one that nobody could set; null when all can be. */
+export function tooMuch({ limits, bursts }: AskedLimits): string | null {
+  const over = [...limits, ...bursts].find(([, amount]) => amount > AMOUNT_MAX);
+  return over === undefined ? null : `${over[0].words(over[1])} is more than QEMU counts, ${AMOUNT_MAX} a second`;
 }
 
 /** Keys that io.max cannot do: sums of reads and writes, and bursts. */
@@ -118,34 +121,11 @@ export function beyondIoMax({ limits, bursts }: AskedLimits): boolean {
   return bursts.size > 0 || [...limits.keys()].some(({ ioMax }) => ioMax === null);
 }
 
-/** What is asked for over what stands: fields that no key asks for are kept, save those that contradict. */
-export function throttleOf({ limits, bursts, burstSeconds }: AskedLimits, standing: DiskThrottle | null): DiskThrottle {
-  const fields = { ...standing?.fields };
-  const clear = (field: ThrottleField): void => {
-    delete fields[field];
-    delete fields[`${field}_max` as ThrottleField];
-    delete fields[`${field}_max_length` as ThrottleField];
-  };
-  for (const [kind, amount] of limits) {
-    for (const [whole, parts] of RIVALS) {
-      if (kind.field === whole) for (const part of parts) clear(part);
-      else if (parts.includes(kind.field)) clear(whole);
-    }
-    clear(kind.field);
-    fields[kind.field] = amount;
-    const burst = bursts.get(kind);
-    if (burst === undefined) continue;
-    fields[`${kind.field}_max` as ThrottleField] = burst;
-    fields[`${kind.field}_max_length` as ThrottleField] = bucketSeconds(burstSeconds, amount, burst);
-  }
-  return { fields, group: standing?.group ?? null };
-}
-
 /**
  * QEMU's `length` is the size of a bucket in seconds at the burst rate, and the bucket leaks at the limit while it is
  * filled: a burst lasts length × burst ÷ (burst − limit) (util/throttle.c). Whole seconds, never longer than asked for.
  */
-function bucketSeconds(burstSeconds: number, limit: number, burst: number): number {
+export function bucketSeconds(burstSeconds: number, limit: number, burst: number): number {
   return Math.max(1, Math.floor((burstSeconds * (burst - limit)) / burst));
 }
 
@@ -153,13 +133,6 @@ function bucketSeconds(burstSeconds: number, limit: number, burst: number): numb
 function burstWords(bucketSeconds: number, limit: number, burst: number): string {
   if (bucketSeconds <= 1 || burst <= limit) return ' at once';
   return ` for ${formatDuration(Number(((bucketSeconds * burst) / (burst - limit)).toFixed(1)))}`;
-}
-
-export function ioMaxOf({ limits }: AskedLimits, standing: IoMax | null): IoMax {
-  const none: IoMax = { readBytes: null, writeBytes: null, readOperations: null, writeOperations: null };
-  const wanted: { -readonly [K in keyof IoMax]: number | null } = { ...(standing ?? none) };
-  for (const [{ ioMax }, amount] of limits) if (ioMax !== null) wanted[ioMax] = amount;
-  return wanted;
 }
 
 /** `read 400MiB/s, 8000 iops, burst 16000 iops for 30s`; `no limit`. */

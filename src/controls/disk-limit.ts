@@ -17,13 +17,13 @@ import {
   beyondIoMax,
   DISK_METRICS,
   figuresOf,
-  ioMaxOf,
   ioMaxWords,
   throttleFromIoMax,
-  throttleOf,
   throttleWords,
+  tooMuch,
 } from './disk-amounts.js';
 import { DISK_LIMIT_KEYS } from './disk-keys.js';
+import { ioMaxBeneath, ioMaxOver, throttleBeneath, throttleOver } from './disk-merge.js';
 import { type DiskWay, type Via, wayOf } from './disk-ways.js';
 
 const THROTTLE = '/throttle';
@@ -45,6 +45,8 @@ export const diskLimit: Control = {
     const { asked, askedKey } = limits;
     const via = (wanted.values.get('disk.via')?.value as Via | undefined) ?? 'auto';
     const disks = domain.facts?.tuning.disks ?? [];
+    const excess = tooMuch(limits);
+    if (excess !== null) return { kind: 'refused', reason: excess, asked, askedKey };
     const ways = disks.map((disk) => ({ disk, ...wayOf(disk, via, beyondIoMax(limits), domain, sight) }));
     const settings = new Map<string, Setting>();
     for (const one of ways) {
@@ -63,8 +65,8 @@ export const diskLimit: Control = {
       kind: 'set',
       asked,
       askedKey,
-      amounts: all.flatMap(({ key, text }) => figures(key, text, limits)),
-      display: describe(new Map(all.map(({ key, text }) => [key, text]))),
+      amounts: all.flatMap(({ key, text }) => figures(key, text, limits, domain)),
+      display: describe(new Map(all.map(({ key, text }) => [key, text])), domain),
       settings: all,
       notes,
     };
@@ -72,9 +74,12 @@ export const diskLimit: Control = {
 
   place: (key, domain) => (isThere(key, domain) ? placeOf(key, domain) : null),
 
-  amountsOf: (texts) => [...texts].flatMap(([key, text]) => (text === null ? [] : figures(key, text, null))),
+  amountsOf: (texts, domain) =>
+    [...texts].flatMap(([key, text]) => (text === null ? [] : figures(key, text, null, domain))),
 
   displayOf: describe,
+
+  beneath: (key, ...texts) => (targetOf(key) === null ? ioMaxBeneath(...texts) : throttleBeneath(...texts)),
 
   fromXml(key, { disks, blkio }, domain): Original {
     const target = targetOf(key);
@@ -129,8 +134,8 @@ function isThere(key: string, domain: Domain): boolean {
 
 function textOver(standing: string | null, key: string, limits: AskedLimits): string {
   return targetOf(key) === null
-    ? formatIoMax(ioMaxOf(limits, standing === null ? null : parseIoMax(standing)))
-    : formatDiskThrottle(throttleOf(limits, standing === null ? null : parseDiskThrottle(standing)));
+    ? formatIoMax(ioMaxOver(standing === null ? null : parseIoMax(standing), limits))
+    : formatDiskThrottle(throttleOver(standing === null ? null : parseDiskThrottle(standing), limits));
 }
 
 function wayNotes(target: string, way: DiskWay): string[] {
@@ -143,22 +148,24 @@ function wayNotes(target: string, way: DiskWay): string[] {
   ];
 }
 
-function figures(key: string, text: string, limits: AskedLimits | null): Amount[] {
-  const target = targetOf(key);
-  if (target !== null) {
-    const throttle = parseDiskThrottle(text);
-    return throttle === null ? [] : figuresOf(throttle, target, limits);
-  }
-  const ioMax = parseIoMax(text);
-  return ioMax === null ? [] : figuresOf(throttleFromIoMax(ioMax), key.slice(IO_MAX.length), limits);
+function figures(key: string, text: string, limits: AskedLimits | null, domain: Domain): Amount[] {
+  const ioMax = targetOf(key) === null ? parseIoMax(text) : null;
+  const throttle = ioMax === null ? parseDiskThrottle(text) : throttleFromIoMax(ioMax);
+  return throttle === null ? [] : figuresOf(throttle, diskOf(key, domain), limits);
+}
+
+/** The guest's own disk `vda`, or the host's `/dev/vda`. */
+function diskOf(key: string, domain: Domain): string {
+  const device = key.slice(IO_MAX.length);
+  return targetOf(key) ?? devicePath(device, domain) ?? device;
 }
 
 /** `vda, vdb: read 400MiB/s`, disks with the same words together. */
-function describe(texts: ReadonlyMap<string, string | null>): string {
+function describe(texts: ReadonlyMap<string, string | null>, domain: Domain): string {
   const alike = new Map<string, string[]>();
   for (const [key, text] of texts) {
     const words = wordsOf(key, text);
-    const name = targetOf(key) ?? key.slice(IO_MAX.length);
+    const name = diskOf(key, domain);
     alike.set(words, [...(alike.get(words) ?? []), name]);
   }
   return [...alike].map(([words, names]) => `${names.join(', ')}: ${words}`).join('; ');

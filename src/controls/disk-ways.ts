@@ -44,12 +44,17 @@ function throughQemu(disk: DiskDevice, via: Via, { facts }: Domain, sight: Sight
   return { way: 'qemu', why: via === 'qemu' ? 'as disk.via asks' : 'it can throttle each disk by itself' };
 }
 
-function throughCgroup(disk: DiskDevice, { groups, hostDevices, reasons }: Domain, why: string): DiskWay {
+function throughCgroup(disk: DiskDevice, { groups, hostDevices, reasons, source }: Domain, why: string): DiskWay {
   const none = (reason: string): DiskWay => ({ way: 'none', why: reason });
   if (groups.io === undefined) return none(reasons.io ?? 'the guest has no I/O cgroup of its own');
+  const { domainDir, weightDir, systemdOwned } = groups.io;
+  if (source === 'bare' && systemdOwned && domainDir === weightDir) {
+    return none('systemd owns its group, and is not asked for limits of devices');
+  }
   if (groups.io.version === 1 && !DIRECT_MODES.includes(disk.cache ?? '')) {
     return none('cgroup v1 sees its requests only with cache none or directsync');
   }
+  if (disk.path === null) return none('it is no file or device of this host');
   const device = hostDevices.get(disk.target);
   if (device === undefined) return none('what it stands on is not known yet');
   return device.ok ? { way: 'cgroup', disks: device.disks, why, notes: device.notes } : none(device.reason);

@@ -1,14 +1,17 @@
 /**
  * disk.weight: the guest's share of a disk's time when others want it too, on the scale of cgroup v2's io.weight (1–10000,
- * 100 normal). Nothing keeps weights unless the disk's scheduler is BFQ or the io cost controller is on for it.
- * Sources: cgroup-v2.rst (io.weight), bfq-iosched.rst, virDomainSetBlkioParameters (weight: libvirt converts nothing).
+ * 100 normal). Nothing keeps weights unless the disk's scheduler is BFQ, which has a file of its own (io.bfq.weight, 1–1000),
+ * or the io cost controller is on for it.
+ * Sources: cgroup-v2.rst (io.weight), bfq-iosched.rst, virDomainSetBlkioParameters (weight: libvirt converts nothing and
+ * writes BFQ's file where there is one), systemd's IOWeight= (sets both files, BFQ's as BFQ_WEIGHT in basic/cgroup-util.h).
  */
 import { basename, join } from 'node:path';
-import type { Domain } from '../domains/types.js';
+import type { ControllerGroup, Domain } from '../domains/types.js';
 import { diskWeight as schema } from '../policy/value-types.js';
-import { type Amount, type Control, type Desired, type Place, told } from './control.js';
+import { type Amount, type Control, type Desired, type Place, type Setting, told } from './control.js';
 
-const FILE = 'io.weight';
+const COST = 'io.weight';
+const BFQ = 'io.bfq.weight';
 const NORMAL_WEIGHT = 100;
 
 export const diskWeight: Control = {
@@ -32,9 +35,9 @@ export const diskWeight: Control = {
     const asked = wanted.values.get('disk.weight');
     if (asked === undefined) return { kind: 'unmanaged' };
     const unsupported = (reason: string): Desired => ({ kind: 'unsupported', reason, asked });
-    const place = placeOf(domain);
-    if (place === null) return unsupported(domain.reasons.io ?? 'it has no I/O cgroup of its own');
-    if (!exists(place)) return unsupported('this kernel has no disk weights for groups');
+    const { io } = domain.groups;
+    if (io === undefined) return unsupported(domain.reasons.io ?? 'it has no I/O cgroup of its own');
+    if (io.version === 1 && io.systemdOwned) return unsupported('on cgroup v1 systemd has a scale of its own for it');
     const disks = [...domain.hostDevices.values()].flatMap((device) => (device.ok ? device.disks : []));
     const keepers = new Set(disks.flatMap(({ weightsKeptBy }) => weightsKeptBy ?? []));
     if (keepers.size === 0) {
@@ -44,45 +47,82 @@ export const diskWeight: Control = {
       );
     }
     const weight = asked.value as number;
-    const text = String(weight);
-    const notes = [`kept by ${[...keepers].join(' and ')}`];
-    const without = [...new Set(disks.filter(({ weightsKeptBy }) => weightsKeptBy === null).map(({ name }) => name))];
-    if (without.length > 0) notes.push(`nothing keeps weights on ${without.join(', ')}`);
-    const settings = [{ ...place, key: FILE, text }];
-    return { kind: 'set', asked, amounts: [amount(weight)], display: text, settings, notes };
+    // Where systemd owns the group its one property is both files; elsewhere libvirt knows of one alone.
+    const kept = io.systemdOwned ? [...keepers] : [keepers.has('bfq') ? 'bfq' : 'iocost'];
+    const files = io.systemdOwned ? [COST, BFQ] : [kept.includes('bfq') ? BFQ : COST];
+    const settings = files.flatMap((key): Setting[] => {
+      const place = placeOf(key, domain);
+      const text = String(key === BFQ ? toBfq(weight) : weight);
+      return place === null || !exists(place) ? [] : [{ ...place, key, text }];
+    });
+    if (settings.length === 0) return unsupported('this kernel has no disk weights for groups');
+    const notes = [`kept by ${kept.join(' and ')}`];
+    const without = new Set(disks.flatMap((disk) => (kept.includes(disk.weightsKeptBy ?? '') ? [] : [disk.name])));
+    if (without.size > 0) notes.push(`nothing keeps it on ${[...without].join(', ')}`);
+    const texts = new Map(settings.map(({ key, text }) => [key, text]));
+    return { kind: 'set', asked, amounts: amountsOf(texts), display: String(weight), settings, notes };
   },
 
-  place: (key, domain) => (key === FILE ? placeOf(domain) : null),
+  place: placeOf,
 
-  amountsOf(texts) {
-    const text = texts.get(FILE) ?? null;
-    return text === null || !/^\d+$/.test(text) ? [] : [amount(Number(text))];
+  amountsOf,
+
+  displayOf(texts) {
+    const weight = weightOf(texts);
+    return weight === null ? 'unreadable' : String(weight);
   },
 
-  displayOf: (texts) => texts.get(FILE) ?? 'unreadable',
-
-  fromXml(_key, { blkio }) {
-    if (blkio.weight === undefined || blkio.weight === 0) return { text: String(NORMAL_WEIGHT), from: 'default' };
-    return { text: String(blkio.weight), from: 'xml' };
+  fromXml(key, { blkio }, { groups }) {
+    const { weight = 0 } = blkio;
+    if (weight === 0) return { text: String(NORMAL_WEIGHT), from: 'default' };
+    const converted = key === BFQ && groups.io?.systemdOwned === true;
+    return { text: String(converted ? toBfq(weight) : weight), from: 'xml' };
   },
 
-  tellFor(texts, domain) {
-    const text = texts.get(FILE);
-    if (text === undefined || !/^\d{1,5}$/.test(text)) return null;
-    if (domain.source === 'libvirt') return told([{ call: 'blkio', parameters: { weight: Number(text) } }]);
-    if (domain.groups.io?.systemdOwned !== true) return null;
-    const unit = basename(domain.groups.io.weightDir);
-    return { calls: [], units: [{ unit, properties: [{ name: 'IOWeight', value: BigInt(text) }] }] };
+  tellFor(texts, { source, groups: { io } }) {
+    const [text] = texts.values();
+    const weight = io?.systemdOwned === true ? weightOf(texts) : Number(text);
+    if (io === undefined || weight === null || !Number.isInteger(weight)) return null;
+    if (source === 'libvirt') return told([{ call: 'blkio', parameters: { weight } }]);
+    if (!io.systemdOwned) return null;
+    return {
+      calls: [],
+      units: [{ unit: basename(io.weightDir), properties: [{ name: 'IOWeight', value: BigInt(weight) }] }],
+    };
   },
 };
 
-function placeOf({ groups, source }: Domain): Place | null {
-  if (groups.io === undefined) return null;
-  const path = join(groups.io.weightDir, FILE);
-  if (!groups.io.systemdOwned) return { path, writer: 'direct', depth: 0 };
+function placeOf(key: string, { groups: { io }, source }: Domain): Place | null {
+  if (io === undefined || !offers(key, io)) return null;
+  const path = join(io.weightDir, key);
+  if (!io.systemdOwned) return { path, writer: 'direct', depth: 0 };
   return { path, writer: source === 'libvirt' ? 'libvirt' : 'systemd', depth: 0 };
 }
 
-function amount(value: number): Amount {
-  return { metric: 'disk_weight', labels: {}, value };
+/** v1 has the two files too, and a kernel that has CFQ's io.weight there has no iocost. */
+function offers(key: string, { version }: ControllerGroup): boolean {
+  return key === BFQ || (key === COST && version === 2);
+}
+
+/** BFQ's scale is the same up to 100, and from there a tenth of the range. */
+function toBfq(weight: number): number {
+  return weight <= 100 ? weight : 100 + Math.floor(((weight - 100) * 900) / 9900);
+}
+
+/** The least weight that is this one of BFQ's. */
+function fromBfq(weight: number): number {
+  return weight <= 100 ? weight : 100 + Math.ceil(((weight - 100) * 9900) / 900);
+}
+
+/** On the scale of io.weight; null when unreadable. */
+function weightOf(texts: ReadonlyMap<string, string | null>): number | null {
+  const [cost, bfq] = [COST, BFQ]
+    .map((key) => texts.get(key) ?? '')
+    .map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : null));
+  return cost ?? (bfq == null ? null : fromBfq(bfq));
+}
+
+function amountsOf(texts: ReadonlyMap<string, string | null>): readonly Amount[] {
+  const weight = weightOf(texts);
+  return weight === null ? [] : [{ metric: 'disk_weight', labels: {}, value: weight }];
 }

@@ -1,12 +1,15 @@
 /** What the memory controls share: where their files are, amounts in bytes, texts and words. Pure. */
 import { basename, join } from 'node:path';
 import type { ControllerGroup, Domain, Hardware } from '../domains/types.js';
+import type { MemoryParameters, TuneCall } from '../host/libvirt/client.js';
 import type { UnitProperty } from '../host/systemd/properties.js';
 import type { MemoryAmount } from '../policy/memory-values.js';
 import { formatSize } from '../units.js';
 import { type Place, type Tell, UNIT_INFINITY } from './control.js';
 
 export const NO_LIMIT = 'max';
+/** VIR_DOMAIN_MEMORY_PARAM_UNLIMITED */
+const UNLIMITED_KIB = 9_007_199_254_740_991n;
 
 /** systemd's names for the files that it owns in a scope. */
 const PROPERTIES: Readonly<Record<string, UnitProperty>> = {
@@ -17,11 +20,17 @@ const PROPERTIES: Readonly<Record<string, UnitProperty>> = {
   'memory.swap.max': 'MemorySwapMax',
 };
 
-/** The guest's own level: below the scope it is libvirt's and ours; where the scope itself is all there is, systemd's. */
-export function memoryPlace(file: string, depth: number, group: ControllerGroup): Place {
+/**
+ * The guest's own level; null where nobody can set it. Below the scope it is libvirt's and ours; where the scope itself is
+ * all there is, systemd's, which has no property for v1's sum of memory and swap.
+ */
+export function memoryPlace(file: string, depth: number, { groups, source }: Domain): Place | null {
+  const group = groups.memory;
+  if (group === undefined) return null;
   const path = join(group.domainDir, file);
   if (!group.systemdOwned || group.domainDir !== group.weightDir) return { path, writer: 'direct', depth };
-  return { path, writer: group.version === 1 ? 'libvirt' : 'systemd', depth };
+  if (group.version === 1 && source === 'libvirt') return { path, writer: 'libvirt', depth };
+  return PROPERTIES[file] === undefined ? null : { path, writer: 'systemd', depth };
 }
 
 /** The scope around the guest's own level; null where there is none. */
@@ -40,6 +49,18 @@ export function unitTell(directory: string, texts: Iterable<readonly [file: stri
       : [{ name, value: bytes === Number.POSITIVE_INFINITY ? UNIT_INFINITY : BigInt(bytes) }];
   });
   return properties.length === 0 ? null : { calls: [], units: [{ unit: basename(directory), properties }] };
+}
+
+/** What systemd is told where it owns the guest's level, and libvirt where it runs the guest and has a parameter for it. */
+export function memoryTell(file: string, parameter: keyof MemoryParameters, text: string, domain: Domain): Tell | null {
+  const bytes = bytesOf(text);
+  const group = domain.groups.memory;
+  if (bytes === null || group === undefined) return null;
+  const kib = bytes === Number.POSITIVE_INFINITY ? UNLIMITED_KIB : BigInt(Math.floor(bytes / 1024));
+  const calls: TuneCall[] = domain.source === 'libvirt' ? [{ call: 'memory', parameters: { [parameter]: kib } }] : [];
+  const owned = memoryPlace(file, 0, domain)?.writer === 'systemd';
+  const units = owned ? (unitTell(group.domainDir, [[file, text]])?.units ?? []) : [];
+  return calls.length + units.length === 0 ? null : { calls, units };
 }
 
 /** Why no memory control can act on it; null when one can. */

@@ -1,16 +1,25 @@
 /**
  * memory.guarantee: guest memory that the kernel reclaims only when nothing else is left (memory.low), or with
  * `memory.hard` never (memory.min). A group is protected at most as far as the groups above it are: the scope around the
- * guest is raised with it, the slices above by `reconcile/slices.ts`.
+ * guest is raised with it, the slices above by `reconcile/slice-guarantees.ts`.
  * Source: cgroup-v2.rst (memory.low, memory.min). v1 has nothing like it, and neither has libvirt.
  */
 import { basename, dirname, join } from 'node:path';
-import type { ControllerGroup } from '../domains/types.js';
+import type { Domain } from '../domains/types.js';
 import { type MemoryAmount, memoryGuarantee as schema } from '../policy/memory-values.js';
 import { flag } from '../policy/value-types.js';
 import { formatSize, roundedSize } from '../units.js';
 import type { Amount, Control, Desired, Override, Place, Setting, Tell } from './control.js';
-import { amountBytes, bytesOf, memoryObstacle, memoryPlace, scopePlace, sizeWords, unitTell } from './memory-files.js';
+import {
+  amountBytes,
+  bytesOf,
+  figure,
+  memoryObstacle,
+  memoryPlace,
+  scopePlace,
+  sizeWords,
+  unitTell,
+} from './memory-files.js';
 
 const SOFT = 'memory.low';
 const HARD = 'memory.min';
@@ -43,6 +52,7 @@ export const memoryGuarantee: Control = {
   metrics: [
     { name: 'memory_guarantee_bytes', help: 'Memory that the kernel does not reclaim from the guest', labels: [] },
   ],
+  tellsApart: true,
 
   desired(wanted, domain, host): Desired {
     const asked = wanted.values.get('memory.guarantee');
@@ -62,14 +72,14 @@ export const memoryGuarantee: Control = {
     const file = hard ? HARD : SOFT;
     const text = String(bytes);
     const settings = [`${SCOPE}${file}`, file].flatMap((key): Setting[] => {
-      const place = placeOf(key, group);
+      const place = placeOf(key, domain);
       return place === null ? [] : [{ ...place, key, text }];
     });
     const display = describe(text, hard);
     return { kind: 'set', asked, amounts: amounts(text), display, settings, notes: [] };
   },
 
-  place: (key, { groups }) => (groups.memory?.version === 2 ? placeOf(key, groups.memory) : null),
+  place: placeOf,
 
   amountsOf(texts) {
     const least = leastOf(texts);
@@ -81,15 +91,18 @@ export const memoryGuarantee: Control = {
     return least === null ? 'unreadable' : describe(least.text, least.hard);
   },
 
-  tellFor(texts, { groups }): Tell | null {
-    const { memory } = groups;
-    if (memory === undefined) return null;
-    const units = [...texts].flatMap(([key, text]) => {
-      const place = placeOf(key, memory);
-      if (place?.writer !== 'systemd') return [];
-      return unitTell(dirname(place.path), [[basename(place.path), text]])?.units ?? [];
+  tellFor(texts, domain): Tell | null {
+    const owned = [...texts].flatMap(([key, text]) => {
+      const place = placeOf(key, domain);
+      return place?.writer === 'systemd' ? [{ path: place.path, text }] : [];
     });
-    return units.length === 0 ? null : { calls: [], units };
+    const [first] = owned;
+    if (first === undefined) return null;
+    // Where there is more than one place of systemd's, all are in the scope.
+    return unitTell(
+      dirname(first.path),
+      owned.map(({ path, text }) => [basename(path), text]),
+    );
   },
 
   allows: bytesOf,
@@ -108,19 +121,20 @@ export const memoryGuarantee: Control = {
   },
 };
 
-function placeOf(key: string, group: ControllerGroup): Place | null {
+function placeOf(key: string, domain: Domain): Place | null {
   const file = key.startsWith(SCOPE) ? key.slice(SCOPE.length) : key;
-  if (file !== SOFT && file !== HARD) return null;
-  return key === file ? memoryPlace(file, 1, group) : scopePlace(file, group);
+  const group = domain.groups.memory;
+  if ((file !== SOFT && file !== HARD) || group?.version !== 2) return null;
+  return key === file ? memoryPlace(file, 1, domain) : scopePlace(file, group);
 }
 
 /** The level that is protected least decides. */
 function leastOf(texts: ReadonlyMap<string, string | null>): { readonly text: string; readonly hard: boolean } | null {
-  let least: { text: string; hard: boolean } | null = null;
+  let least: { text: string; hard: boolean; bytes: number } | null = null;
   for (const [key, text] of texts) {
     const bytes = bytesOf(text);
     if (bytes === null || text === null) return null;
-    if (least === null || bytes < Number(least.text)) least = { text, hard: key.endsWith(HARD) };
+    if (least === null || bytes < least.bytes) least = { text, hard: key.endsWith(HARD), bytes };
   }
   return least;
 }
@@ -130,5 +144,5 @@ function describe(text: string, hard: boolean): string {
 }
 
 function amounts(text: string): readonly Amount[] {
-  return [{ metric: 'memory_guarantee_bytes', labels: {}, value: bytesOf(text) }];
+  return [{ metric: 'memory_guarantee_bytes', labels: {}, value: figure(text) ?? null }];
 }

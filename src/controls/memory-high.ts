@@ -5,22 +5,21 @@
  */
 import type { Domain } from '../domains/types.js';
 import { type MemoryAmount, memoryLimit as schema } from '../policy/memory-values.js';
-import { type Amount, type Control, type Desired, type Place, told } from './control.js';
+import type { Amount, Control, Desired, Place } from './control.js';
 import {
   amountBytes,
   bytesOf,
   figure,
   memoryObstacle,
   memoryPlace,
+  memoryTell,
   NO_LIMIT,
   pinnedMemory,
   sizeWords,
-  unitTell,
 } from './memory-files.js';
 
 const FILE = 'memory.high';
 const NONE = 'none';
-const UNLIMITED_KIB = 9_007_199_254_740_991n;
 
 export const memoryHigh: Control = {
   id: 'memory.high',
@@ -53,8 +52,13 @@ export const memoryHigh: Control = {
     const { hardware } = domain.facts;
     const amount = asked.value as 'none' | MemoryAmount;
     const pinned = amount === 'none' ? null : pinnedMemory(hardware);
-    if (pinned !== null) return unsupported(`nothing can be reclaimed from it: ${pinned}`);
-    const text = amount === 'none' ? NO_LIMIT : String(amountBytes(amount, hardware, host.pageBytes));
+    if (pinned !== null) {
+      const reason = `nothing can be reclaimed from it: ${pinned}`;
+      return { kind: 'unsupported', reason, asked, giveBack: true };
+    }
+    const bytes = amount === 'none' ? null : amountBytes(amount, hardware, host.pageBytes);
+    if (bytes === 0) return { kind: 'refused', reason: `${asked.text} is less than a page of memory`, asked };
+    const text = bytes === null ? NO_LIMIT : String(bytes);
     const notes = text === NO_LIMIT ? [] : ['above this the guest is slowed down, without end where it has no swap'];
     const display = sizeWords(text, NONE);
     return { kind: 'set', asked, amounts: amounts(text), display, settings: [{ ...place, key: FILE, text }], notes };
@@ -73,20 +77,14 @@ export const memoryHigh: Control = {
 
   tellFor(texts, domain) {
     const text = texts.get(FILE);
-    const bytes = bytesOf(text ?? null);
-    const group = domain.groups.memory;
-    if (text === undefined || bytes === null || group === undefined) return null;
-    if (placeOf(domain)?.writer === 'systemd') return unitTell(group.domainDir, [[FILE, text]]);
-    if (domain.source !== 'libvirt') return null;
-    const soft_limit = bytes === Number.POSITIVE_INFINITY ? UNLIMITED_KIB : BigInt(Math.floor(bytes / 1024));
-    return told([{ call: 'memory', parameters: { soft_limit } }]);
+    return text === undefined ? null : memoryTell(FILE, 'soft_limit', text, domain);
   },
 
   allows: bytesOf,
 };
 
-function placeOf({ groups }: Domain): Place | null {
-  return groups.memory?.version === 2 ? memoryPlace(FILE, 1, groups.memory) : null;
+function placeOf(domain: Domain): Place | null {
+  return domain.groups.memory?.version === 2 ? memoryPlace(FILE, 1, domain) : null;
 }
 
 function amounts(text: string | null): readonly Amount[] {

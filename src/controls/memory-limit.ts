@@ -3,28 +3,29 @@
  * safe floor is refused with the figures, and never raised in silence. Guests whose memory is pinned have none.
  * Sources: cgroup-v2.rst (memory.max), memory.rst of v1 (memory.limit_in_bytes), virDomainSetMemoryParameters (hard_limit).
  */
+import { join } from 'node:path';
 import type { Domain } from '../domains/types.js';
 import { type MemoryAmount, memoryLimit as schema } from '../policy/memory-values.js';
 import type { Sourced } from '../policy/types.js';
 import { formatSize, roundedSize } from '../units.js';
-import { type Amount, type Control, type Desired, type Place, type Sight, told } from './control.js';
+import type { Amount, Control, Desired, Override, Place, Sight } from './control.js';
 import {
   amountBytes,
   bytesOf,
   figure,
   memoryObstacle,
   memoryPlace,
+  memoryTell,
   NO_LIMIT,
   pinnedMemory,
   sizeWords,
-  unitTell,
 } from './memory-files.js';
 import { type Floor, hardwareFloor, usageFloors } from './memory-overhead.js';
 
 const FILE = 'memory.max';
 const NONE = 'no limit';
-/** VIR_DOMAIN_MEMORY_PARAM_UNLIMITED */
-const UNLIMITED_KIB = 9_007_199_254_740_991n;
+/** Below memory and swap together, which v1 wants to be the higher. */
+const DEPTH = 1;
 
 export const memoryLimit: Control = {
   id: 'memory.limit',
@@ -47,7 +48,7 @@ export const memoryLimit: Control = {
     const asked = wanted.values.get('memory.limit');
     if (asked === undefined) return { kind: 'unmanaged' };
     const obstacle = memoryObstacle(domain);
-    const place = placeOf(domain);
+    const place = memoryPlace(FILE, DEPTH, domain);
     if (obstacle !== null || place === null || domain.facts === null)
       return { kind: 'unsupported', reason: obstacle ?? 'its memory is not known yet', asked };
     const amount = asked.value as 'none' | MemoryAmount;
@@ -56,17 +57,22 @@ export const memoryLimit: Control = {
     if (gap !== undefined) return { kind: 'unsupported', reason: `how much it may need is not known: ${gap}`, asked };
     const { hardware, vcpusMax } = domain.facts;
     const pinned = pinnedMemory(hardware);
-    if (pinned !== null) return { kind: 'unsupported', reason: `no limit is set on it: ${pinned}`, asked };
-    const text = String(amountBytes(amount, hardware, host.pageBytes));
-    // What stands already was judged when it was set; since then it may have come near its limit, as it may.
-    const stands = sight.read(place) === text;
-    const floors = [hardwareFloor(hardware, vcpusMax), ...(stands ? [] : usage(domain, sight))];
+    if (pinned !== null) {
+      return { kind: 'unsupported', reason: `no limit is set on it: ${pinned}`, asked, giveBack: true };
+    }
+    const bytes = amountBytes(amount, hardware, host.pageBytes);
+    const standingBytes = bytesOf(sight.read(place)) ?? Number.POSITIVE_INFINITY;
+    const needed = hardwareFloor(hardware, vcpusMax);
+    // A limit that is no lower than the one it lives under takes nothing from it, however near that it has come.
+    const floors = [needed, ...(bytes < standingBytes ? usage(domain, sight) : [])];
     const highest = floors.reduce((one, other) => (other.bytes > one.bytes ? other : one));
-    if (Number(text) < highest.bytes) return { kind: 'refused', reason: refusal(Number(text), highest), asked };
-    return set(asked, place, text);
+    if (bytes >= highest.bytes) return set(asked, place, String(bytes));
+    // Memory was plugged in since: what we set then would have the guest killed now.
+    const giveBack = standingBytes < needed.bytes ? ({ giveBack: true } as const) : {};
+    return { kind: 'refused', reason: refusal(bytes, highest), asked, ...giveBack };
   },
 
-  place: (key, domain) => (key === FILE ? placeOf(domain) : null),
+  place: (key, domain) => (key === FILE ? memoryPlace(FILE, DEPTH, domain) : null),
 
   amountsOf: (texts) => amounts(texts.get(FILE) ?? null),
 
@@ -79,26 +85,28 @@ export const memoryLimit: Control = {
 
   tellFor(texts, domain) {
     const text = texts.get(FILE);
-    const bytes = bytesOf(text ?? null);
-    const group = domain.groups.memory;
-    if (text === undefined || bytes === null || group === undefined) return null;
-    if (placeOf(domain)?.writer === 'systemd') return unitTell(group.domainDir, [[FILE, text]]);
-    if (domain.source !== 'libvirt') return null;
-    const hard_limit = bytes === Number.POSITIVE_INFINITY ? UNLIMITED_KIB : BigInt(Math.floor(bytes / 1024));
-    return told([{ call: 'memory', parameters: { hard_limit } }]);
+    return text === undefined ? null : memoryTell(FILE, 'hard_limit', text, domain);
   },
 
   allows: bytesOf,
+
+  overriddenBy(desired, { groups: { memory } }, { read }): Override | null {
+    const wantedBytes = desired.kind === 'set' ? (desired.amounts[0]?.value ?? null) : null;
+    if (wantedBytes === null || memory === undefined) return null;
+    const above = memory.weightDir === memory.domainDir ? memory.ancestors : [memory.weightDir, ...memory.ancestors];
+    for (const directory of above) {
+      const path = join(directory, FILE);
+      const bytes = bytesOf(read({ path }));
+      if (bytes === null || bytes >= wantedBytes) continue;
+      return { reason: `a group above it is limited to ${roundedSize(bytes)}`, path };
+    }
+    return null;
+  },
 };
 
 function set(asked: Sourced, place: Place, text: string): Desired {
   const display = sizeWords(text, NONE);
   return { kind: 'set', asked, amounts: amounts(text), display, settings: [{ ...place, key: FILE, text }], notes: [] };
-}
-
-function placeOf({ groups }: Domain): Place | null {
-  // Below memory and swap together, which v1 wants to be the higher.
-  return groups.memory === undefined ? null : memoryPlace(FILE, 1, groups.memory);
 }
 
 function usage({ groups }: Domain, { read }: Sight): readonly Floor[] {

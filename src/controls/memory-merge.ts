@@ -23,17 +23,20 @@ export const memoryMerge: Control = {
   ],
   metrics: [],
 
-  desired(wanted, { facts }): Desired {
+  desired(wanted, { facts, source }): Desired {
     const asked = wanted.values.get('memory.merge');
     if (asked === undefined) return { kind: 'unmanaged' };
     if (facts === null) return { kind: 'unsupported', reason: 'its memory is not known yet', asked };
     const may = asked.value === true;
-    if (may === facts.hardware.unmerged) {
-      const reason = may
-        ? 'it was started with <nosharepages/>: take that out of its definition and start it anew'
-        : 'it was started without <nosharepages/>: add that to <memoryBacking> in its definition and start it anew';
-      return { kind: 'unsupported', reason, asked };
+    if (may !== facts.hardware.unmerged) {
+      return { kind: 'set', asked, amounts: [], display: may ? 'shared' : 'not shared', settings: [], notes: [] };
     }
-    return { kind: 'set', asked, amounts: [], display: may ? 'shared' : 'not shared', settings: [], notes: [] };
+    const [option, where] =
+      source === 'libvirt' ? ['<nosharepages/>', '<memoryBacking>'] : ['mem-merge=off', '-machine'];
+    const reason = may
+      ? `it was started with ${option} in ${where}: take that out and start it anew`
+      : `it was started without ${option} in ${where}: add that and start it anew`;
+    // The host and the guest could; the promise is not kept.
+    return { kind: 'refused', reason, asked };
   },
 };

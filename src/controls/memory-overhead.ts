@@ -58,11 +58,11 @@ export function usageFloors(peakBytes: number | null, currentBytes: number | nul
   if (peakBytes !== null) {
     floors.push({
       bytes: peakBytes * PEAK_MARGIN,
-      because: `${PEAK_MARGIN} × its peak use of ${roundedSize(peakBytes)}`,
+      because: `${PEAK_MARGIN} × its peak use of ${roundedSize(peakBytes)}, page cache included`,
     });
   }
   if (currentBytes !== null) {
-    const because = `its present use of ${roundedSize(currentBytes)} + ${roundedSize(HEADROOM_BYTES)}`;
+    const because = `its present use of ${roundedSize(currentBytes)}, page cache included, + ${roundedSize(HEADROOM_BYTES)}`;
     floors.push({ bytes: currentBytes + HEADROOM_BYTES, because });
   }
   return floors;

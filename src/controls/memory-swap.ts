@@ -7,14 +7,22 @@
 import type { Domain } from '../domains/types.js';
 import { memorySwap as schema } from '../policy/memory-values.js';
 import type { Sourced } from '../policy/types.js';
-import { type Amount, type Control, type Desired, type Place, told } from './control.js';
-import { bytesOf, figure, memoryObstacle, memoryPlace, NO_LIMIT, sizeWords, unitTell } from './memory-files.js';
+import type { Amount, Control, Desired, Place } from './control.js';
+import {
+  bytesOf,
+  figure,
+  memoryObstacle,
+  memoryPlace,
+  memoryTell,
+  NO_LIMIT,
+  sizeWords,
+  unitTell,
+} from './memory-files.js';
 import { memoryLimit } from './memory-limit.js';
 
 const SWAP = 'memory.swap.max';
 const WITH_MEMORY = 'memory.memsw.max';
 const NONE = 'no limit';
-const UNLIMITED_KIB = 9_007_199_254_740_991n;
 
 export const memorySwap: Control = {
   id: 'memory.swap',
@@ -42,19 +50,23 @@ export const memorySwap: Control = {
     if (obstacle !== null || group === undefined) return unsupported(obstacle ?? '');
     const key = group.version === 1 ? WITH_MEMORY : SWAP;
     const place = placeOf(key, domain);
-    if (place === null || !sight.exists(place)) return unsupported('this kernel does not account swap by group');
+    if (place === null) return unsupported('systemd owns its group and has no property for swap on cgroup v1');
+    if (!sight.exists(place)) return unsupported('this kernel does not account swap by group');
     const swap = asked.value as 'none' | number;
     const swapText = swap === 'none' ? NO_LIMIT : String(Math.floor(swap / host.pageBytes) * host.pageBytes);
     if (key === SWAP || swap === 'none') return set(asked, place, key, swapText, swapText);
     const limit = memoryLimit.desired(wanted, domain, host, sight);
     const limitBytes = limit.kind === 'set' ? bytesOf(limit.settings[0]?.text ?? null) : null;
     if (limitBytes === null || limitBytes === Number.POSITIVE_INFINITY) {
-      return unsupported('cgroup v1 limits swap only together with memory, and no memory.limit is in force');
+      const why = limit.kind === 'refused' || limit.kind === 'unsupported' ? `: ${limit.reason}` : '';
+      const reason = `cgroup v1 limits swap only together with memory, and no memory.limit is in force${why}`;
+      // v1 takes no memory limit over the one of both together: that must not outlive it.
+      return { kind: 'unsupported', reason, asked, giveBack: true };
     }
     return set(asked, place, key, String(limitBytes + Number(swapText)), swapText);
   },
 
-  place: (key, domain) => placeOf(key, domain),
+  place: placeOf,
 
   amountsOf(texts) {
     const value = figure(texts.get(SWAP) ?? null);
@@ -77,15 +89,10 @@ export const memorySwap: Control = {
 
   tellFor(texts, domain) {
     const group = domain.groups.memory;
-    const own = texts.get(SWAP);
-    if (group === undefined) return null;
-    if (own !== undefined) {
-      return placeOf(SWAP, domain)?.writer === 'systemd' ? unitTell(group.domainDir, [[SWAP, own]]) : null;
-    }
-    const bytes = bytesOf(texts.get(WITH_MEMORY) ?? null);
-    if (bytes === null || domain.source !== 'libvirt') return null;
-    const swap_hard_limit = bytes === Number.POSITIVE_INFINITY ? UNLIMITED_KIB : BigInt(Math.floor(bytes / 1024));
-    return told([{ call: 'memory', parameters: { swap_hard_limit } }]);
+    const [own, together] = [texts.get(SWAP), texts.get(WITH_MEMORY)];
+    if (together !== undefined) return memoryTell(WITH_MEMORY, 'swap_hard_limit', together, domain);
+    if (group === undefined || own === undefined || placeOf(SWAP, domain)?.writer !== 'systemd') return null;
+    return unitTell(group.domainDir, [[SWAP, own]]);
   },
 
   allows: bytesOf,
@@ -97,9 +104,8 @@ function set(asked: Sourced, place: Place, key: string, text: string, swapText: 
   return { kind: 'set', asked, amounts: amounts(value), display, settings: [{ ...place, key, text }], notes: [] };
 }
 
-function placeOf(key: string, { groups }: Domain): Place | null {
-  if (groups.memory === undefined || key !== (groups.memory.version === 1 ? WITH_MEMORY : SWAP)) return null;
-  return memoryPlace(key, 0, groups.memory);
+function placeOf(key: string, domain: Domain): Place | null {
+  return key === (domain.groups.memory?.version === 1 ? WITH_MEMORY : SWAP) ? memoryPlace(key, 0, domain) : null;
 }
 
 function amounts(value: number | null): readonly Amount[] {

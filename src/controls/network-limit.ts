@@ -27,6 +27,8 @@ const [RATE_UNIT, BURST_UNIT] = [1000, 1024];
 /** tc keeps a burst as the time that it takes at the average rate, in 2^32 ticks of 64 ns, and its size in 32 bits. */
 const MOST_BURST_SECONDS = 274;
 const MOST_BURST_KBYTES = 2 ** 22 - 1;
+/** virDomainSetInterfaceParameters has 32 bits for each. */
+const MOST_KBYTES = 2 ** 32 - 1;
 
 const METRIC = 'network_limit_bytes_per_second';
 
@@ -35,7 +37,7 @@ const keySpec = (direction: Direction, summary: string): KeySpec => ({
   schema,
   summary,
   unit: 'bits or bytes per second',
-  range: 'an average of 1B/s or more, or { average, peak, burst } with peak at least average and burst a size',
+  range: 'an average of 8kbit/s or more, or { average, peak, burst } with peak at least average and burst a size',
   example: '1Gbit/s',
 });
 
@@ -62,17 +64,16 @@ export const networkLimit: Control = {
     const [first] = limits;
     if (first === undefined) return { kind: 'unmanaged' };
     const { asked, askedKey } = first;
-    const tooLong = limits.find(({ limit }) => !fits(bandwidthOf(limit)));
-    if (tooLong !== undefined) {
-      const reason = `a burst of ${formatSize(tooLong.limit.burstBytes ?? 0)} is more than the kernel can keep at that average`;
-      return { kind: 'refused', reason, asked: tooLong.asked, askedKey: tooLong.askedKey };
+    for (const { limit, asked, askedKey } of limits) {
+      const reason = impossible(limit);
+      if (reason !== null) return { kind: 'refused', reason, asked, askedKey };
     }
     const interfaces = domain.facts?.tuning.interfaces ?? [];
     const settings: Setting[] = [];
     const notes = new Set<string>();
     for (const one of interfaces) {
       const obstacle = obstacleOf(one, domain);
-      if (obstacle !== null) notes.add(`${one.device ?? one.mac}: not limited: ${obstacle}`);
+      if (obstacle !== null) notes.add(`${one.device ?? (one.mac || one.type)}: not limited: ${obstacle}`);
       else for (const { direction, limit } of limits) settings.push(settingFor(one, direction, limit));
     }
     const out = limits.find(({ direction }) => direction === 'out');
@@ -105,20 +106,23 @@ export const networkLimit: Control = {
   },
 
   tellFor(texts, domain) {
-    const calls = [...texts].flatMap(([key, text]) => {
+    const calls = new Map<string, Bandwidths>();
+    for (const [key, text] of texts) {
       const found = interfaceOf(key, domain);
       const bandwidth = parseBandwidth(text);
-      if (found?.one.device == null || bandwidth === undefined) return [];
+      if (found?.one.device == null || bandwidth === undefined) continue;
       const { device } = found.one;
-      return [
-        found.direction === 'in'
-          ? ({ call: 'bandwidth', device, inbound: bandwidth } as const)
-          : ({ call: 'bandwidth', device, outbound: bandwidth } as const),
-      ];
-    });
-    return calls.length === 0 ? null : told(calls);
+      calls.set(device, { ...calls.get(device), [found.direction === 'in' ? 'inbound' : 'outbound']: bandwidth });
+    }
+    if (calls.size === 0) return null;
+    return told([...calls].map(([device, both]) => ({ call: 'bandwidth', device, ...both })));
   },
 };
+
+interface Bandwidths {
+  readonly inbound?: Bandwidth | null;
+  readonly outbound?: Bandwidth | null;
+}
 
 interface AskedLimit {
   readonly direction: Direction;
@@ -136,31 +140,46 @@ function askedOf({ values }: EffectiveClass): readonly AskedLimit[] {
 }
 
 /** Why an interface cannot be limited; null when it can. */
-function obstacleOf({ type, device }: InterfaceDevice, { source }: Domain): string | null {
+function obstacleOf(one: InterfaceDevice, { source, facts }: Domain): string | null {
+  const { mac, type, device } = one;
   if (source === 'bare') return 'its tap is set up by whoever started it; libvirt would have to be asked';
   if (!LIMITED_TYPES.includes(type))
     return `libvirt limits no interface of type ${type}: ${UNLIMITED[type] ?? 'it has no tap'}`;
-  return device === null ? 'it has no device on this host' : null;
+  if (device === null) return 'it has no device on this host';
+  const first = facts?.tuning.interfaces.find((other) => other.mac === mac);
+  return first === one ? null : 'another interface of the guest has the same MAC';
 }
 
-function settingFor({ mac, device }: InterfaceDevice, direction: Direction, limit: NetworkLimit): Setting {
-  const text = formatBandwidth(bandwidthOf(limit));
-  return { ...placeOf(device ?? '', direction), key: `${mac}/${direction}`, text };
+function settingFor(one: InterfaceDevice, direction: Direction, limit: NetworkLimit): Setting {
+  // What the network promises to the interface is no limit, and stays.
+  const floorKbytes = direction === 'in' ? one.inbound?.floorKbytes : undefined;
+  const text = formatBandwidth({ ...bandwidthOf(limit), ...(floorKbytes !== undefined && { floorKbytes }) });
+  return { ...placeOf(one.device ?? '', direction), key: `${one.mac}/${direction}`, text };
 }
 
-/** In libvirt's units, at least one of them. */
-function bandwidthOf({ averageBytesPerSecond, peakBytesPerSecond, burstBytes }: NetworkLimit): Bandwidth {
-  const whole = (amount: number, unit: number) => Math.max(1, Math.round(amount / unit));
+/** In libvirt's units, rounded down: a ceiling is never raised. */
+function bandwidthOf({ averageBytesPerSecond, peakBytesPerSecond, burstBytes = 0 }: NetworkLimit): Bandwidth {
+  const whole = (amount: number, unit: number) => Math.floor(amount / unit);
   return {
     averageKbytes: whole(averageBytesPerSecond, RATE_UNIT),
     ...(peakBytesPerSecond !== undefined && { peakKbytes: whole(peakBytesPerSecond, RATE_UNIT) }),
-    ...(burstBytes !== undefined && { burstKbytes: whole(burstBytes, BURST_UNIT) }),
+    ...(burstBytes > 0 && { burstKbytes: Math.max(1, whole(burstBytes, BURST_UNIT)) }),
   };
 }
 
-function fits({ averageKbytes, burstKbytes = 0 }: Bandwidth): boolean {
+/** Why nobody could set this limit on any interface; null when it can be. */
+function impossible(limit: NetworkLimit): string | null {
+  const { averageKbytes, peakKbytes = 0, burstKbytes = 0 } = bandwidthOf(limit);
+  const { averageBytesPerSecond, peakBytesPerSecond = 0, burstBytes = 0 } = limit;
+  if (averageKbytes < 1)
+    return `${formatNetworkRate(averageBytesPerSecond)} is under 8kbit/s, the least that libvirt sets`;
+  if (Math.max(averageKbytes, peakKbytes) > MOST_KBYTES) {
+    const most = Math.max(averageBytesPerSecond, peakBytesPerSecond);
+    return `${formatNetworkRate(most)} is more than libvirt sets, ${formatNetworkRate(MOST_KBYTES * RATE_UNIT)}`;
+  }
   const seconds = (burstKbytes * BURST_UNIT) / (averageKbytes * RATE_UNIT);
-  return burstKbytes <= MOST_BURST_KBYTES && seconds <= MOST_BURST_SECONDS;
+  if (burstKbytes <= MOST_BURST_KBYTES && seconds <= MOST_BURST_SECONDS) return null;
+  return `a burst of ${formatSize(burstBytes)} is more than the kernel can keep at that average`;
 }
 
 function placeOf(device: string, direction: Direction): Place {
