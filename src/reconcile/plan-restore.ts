@@ -72,10 +72,9 @@ function leave(
 ): LeftBehind {
   const { key } = setting;
   const actual = sight.read(setting);
-  const { facts, source } = domain;
-  const view = facts === null || source === 'bare' ? undefined : control.fromXml?.(key, facts.tuning, domain);
+  const said = saidByLibvirt(control, key, domain);
   // libvirt's view is put back where it still says what we told it.
-  const behind = view !== undefined && view.text !== setting.text && written.includes(view.text);
+  const behind = said !== undefined && said !== setting.text && written.includes(said);
   if (actual === null) return { key, write: null, foreign: false, told: behind ? setting.text : null, done: false };
   const foreign = actual !== setting.text && !written.includes(actual);
   const why = occasion === 'release' ? 'release' : 'leave';
@@ -84,6 +83,13 @@ function leave(
   const through = write !== null && write.writer !== 'direct';
   const told = (behind || through) && !(foreign && control.tellsApart === true) ? setting.text : null;
   return { key, write, foreign, told, done: write === null && told === null };
+}
+
+/** What stands there by libvirt's live XML; undefined where it does not run the guest, or has no such thing. */
+export function saidByLibvirt(control: Control, key: string, domain: Domain): string | undefined {
+  if (domain.facts === null || domain.source === 'bare') return undefined;
+  const said = control.fromXml?.(key, domain.facts.tuning, domain);
+  return said === undefined || said.from === 'kernel' ? undefined : said.text;
 }
 
 function tellOf(control: Control, left: readonly LeftBehind[], domain: Domain): Tell | null {

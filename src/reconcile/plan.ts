@@ -8,7 +8,7 @@ import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournalRecord } from './journal-format.js';
 import { adoptedRecord, instanceOf, originalOf } from './originals.js';
-import { type LeftBehind, leftBehind, planRestore } from './plan-restore.js';
+import { type LeftBehind, leftBehind, planRestore, saidByLibvirt } from './plan-restore.js';
 import type { Why } from './types.js';
 
 export interface DomainInput {
@@ -134,8 +134,7 @@ function tellDue(
   for (const { setting, actual } of states) {
     // Here the call is the write: what libvirt believes does not matter, what stands does.
     const through = writes.some(({ key, writer }) => key === setting.key && writer !== 'direct');
-    // Of a guest that libvirt does not run it says nothing.
-    const said = domain.source === 'bare' ? undefined : control.fromXml?.(setting.key, facts.tuning, domain).text;
+    const said = saidByLibvirt(control, setting.key, domain);
     if (through || (actual !== null && said !== undefined && said !== setting.text))
       texts.set(setting.key, setting.text);
   }
