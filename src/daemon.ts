@@ -37,6 +37,7 @@ type Closer = () => void | Promise<void>;
 /** SIGTERM must end the daemon within 5 s: what is still open then is left. */
 const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
+const READ_AGAIN_MS = 10_000;
 /** Policies and the wall clock change under a timer: the next boundary is worked out anew this often. */
 const SCHEDULE_CHECK_MS = 500;
 
@@ -191,11 +192,20 @@ async function serve(
 
 async function begin(core: Core, config: Config, log: Log, signal: AbortSignal): Promise<void> {
   const { parts, libvirt, events, reconciler, guests } = core;
-  const reload = async (): Promise<void> => {
-    const ok = await parts.generations.reload();
-    if (ok) log.info('policy.reloaded', { generation: parts.generations.latest?.id ?? null });
-    for (const problem of parts.generations.problems) log.error('policy.rejected', { problem });
+  let again: NodeJS.Timeout | undefined;
+  const reload = async (said: readonly string[] = []): Promise<void> => {
+    clearTimeout(again);
+    const { generations } = parts;
+    const ok = await generations.reload();
+    if (ok) log.info('policy.reloaded', { generation: generations.latest?.id ?? null });
+    const { problems } = generations;
+    for (const problem of problems) if (!said.includes(problem)) log.error('policy.rejected', { problem });
     if (ok) await reconciler.tick();
+    // The files will not change because the host was busy: nobody else would have them read again.
+    else if (generations.mayPass && !signal.aborted) {
+      clearTimeout(again);
+      again = setTimeout(() => void reload(problems), READ_AGAIN_MS).unref();
+    }
   };
   libvirt.onEvent((event) => events.onLibvirt(event));
   guests.arrivals?.start();

@@ -11,6 +11,7 @@ import type { LoadResult } from '../policy/loader.js';
 import type { Generation } from '../policy/types.js';
 
 const PERSIST_WAIT_MS = 2_000;
+const PASSING: readonly string[] = ['POLICY_TIMEOUT', 'POLICY_FILE_UNREADABLE'];
 
 interface Accepted {
   readonly id: string;
@@ -121,6 +122,11 @@ export class Generations {
       const fix = 'the last good policies stay in force; look for a lack of memory or open files';
       return { ok: false, problems: [{ code: 'POLICY_FILE_UNREADABLE', message, fix }] };
     }
+  }
+
+  /** The last reading failed for want of time or memory, not for what is in the files: another may go well. */
+  get mayPass(): boolean {
+    return !this.lastReloadSuccessful && this.rejected.every(({ code }) => PASSING.includes(code));
   }
 
   /** The set that was read last and is good: the one in force, or one that waits. */

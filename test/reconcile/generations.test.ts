@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/host/clock.js';
 import { compile } from '../../src/policy/compile.js';
+import type { LoadResult } from '../../src/policy/loader.js';
 import type { Generation } from '../../src/policy/types.js';
 import { Generations } from '../../src/reconcile/generations.js';
 
@@ -53,6 +54,29 @@ describe('generations', () => {
     assert.equal(await restarted.reload(), false);
     assert.equal(limitOf(restarted.active), '50%');
     assert.equal(restarted.lastReloadSuccessful, false);
+  });
+
+  test('what a busy host has kept from being read may be read later; what is wrong in the files may not', async () => {
+    const timeout = {
+      code: 'POLICY_TIMEOUT' as const,
+      message: 'it took longer than 2 s',
+      where: '/policies',
+      fix: '',
+    };
+    const results: LoadResult[] = [
+      { ok: false, problems: [timeout] },
+      compile([{ path: '10.yaml', text: 'version: 2' }]),
+      compile([{ path: '10.yaml', text }]),
+    ];
+    const load = async () => results.shift() as LoadResult;
+    const options = { stateDir, clock: systemClock, persist: false, blastRadius: { percent: 20, domains: 5 }, load };
+    const generations = new Generations(options);
+    const seen: boolean[] = [];
+    while (results.length > 0) {
+      await generations.reload();
+      seen.push(generations.mayPass);
+    }
+    assert.deepEqual(seen, [true, false, false]);
   });
 
   for (const [affected, total, verdict] of [
