@@ -36,7 +36,12 @@ describe('the unit', () => {
     assert.equal(settings.get('ProtectControlGroups'), 'no');
     assert.equal(settings.get('MemoryDenyWriteExecute'), 'no');
     assert.equal(settings.get('ProtectProc'), 'default');
-    for (const family of ['AF_UNIX', 'AF_INET', 'AF_INET6']) {
+    // Guests' interfaces, and images in home directories, are looked at.
+    assert.equal(settings.get('PrivateNetwork'), 'no');
+    assert.equal(settings.get('ProtectHome'), 'read-only');
+    assert.ok(!settings.has('PrivateDevices') && !settings.has('ProcSubset') && !settings.has('PrivateUsers'));
+    // libvirt and systemd's bus; the web address; the kernel's traffic control.
+    for (const family of ['AF_UNIX', 'AF_INET', 'AF_INET6', 'AF_NETLINK']) {
       assert.match(settings.get('RestrictAddressFamilies') ?? '', new RegExp(`\\b${family}\\b`));
     }
   });
