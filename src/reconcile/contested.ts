@@ -15,15 +15,29 @@ interface Knob {
   backoffMs: number;
   waitUntilMs: number;
   failures: number;
+  failure: Failure | null;
+}
+
+/** What could not be set, and why. */
+export interface Failure {
+  readonly text: string;
+  readonly message: string;
 }
 
 export class Contention {
   readonly #knobs = new Map<string, Knob>();
 
-  /** False while a repair of this knob is spaced out. */
-  mayWrite(uuid: string, key: string, nowMs: number): boolean {
+  /** False while a repair of this knob, or another try of the text that failed, is spaced out. */
+  mayWrite(uuid: string, key: string, nowMs: number, text?: string): boolean {
     const knob = this.#knobs.get(`${uuid} ${key}`);
-    return knob === undefined || nowMs >= knob.waitUntilMs;
+    if (knob === undefined || nowMs >= knob.waitUntilMs) return true;
+    // Another value, of a policy that was put right, say, has not failed.
+    return !knob.contested && text !== undefined && knob.failure !== null && knob.failure.text !== text;
+  }
+
+  /** Why it could not be set the last time, until it can be. */
+  failure(uuid: string, key: string): string | null {
+    return this.#knobs.get(`${uuid} ${key}`)?.failure?.message ?? null;
   }
 
   isContested(uuid: string, key: string, nowMs: number): boolean {
@@ -49,15 +63,19 @@ export class Contention {
     return first;
   }
 
-  failed(uuid: string, key: string, nowMs: number): void {
+  failed(uuid: string, key: string, nowMs: number, failure: Failure | null = null): void {
     const knob = this.#knob(uuid, key);
+    if (failure !== null && knob.failure !== null && knob.failure.text !== failure.text) knob.failures = 0;
+    knob.failure = failure;
     knob.waitUntilMs = nowMs + Math.min(MOST_BACKOFF_MS, FIRST_RETRY_MS * 2 ** Math.min(knob.failures, 10));
     knob.failures++;
   }
 
   applied(uuid: string, key: string): void {
     const knob = this.#knobs.get(`${uuid} ${key}`);
-    if (knob !== undefined) knob.failures = 0;
+    if (knob === undefined) return;
+    knob.failures = 0;
+    knob.failure = null;
   }
 
   /** The reason for failures may be over (libvirt is back): tried again at once. Contests stand. */
@@ -77,7 +95,7 @@ export class Contention {
     const name = `${uuid} ${key}`;
     const known = this.#knobs.get(name);
     if (known !== undefined) return known;
-    const knob: Knob = { repairsMs: [], contested: false, backoffMs: 0, waitUntilMs: 0, failures: 0 };
+    const knob: Knob = { repairsMs: [], contested: false, backoffMs: 0, waitUntilMs: 0, failures: 0, failure: null };
     this.#knobs.set(name, knob);
     return knob;
   }

@@ -131,9 +131,9 @@ function write(parts: Parts, plan: DomainPlan): WriteOutcome[] {
   return applyDomain(
     plan,
     handles,
-    (control, { key }) =>
+    (control, { key, text }) =>
       control.record === null &&
       parts.journal.covers(uuid, control.control.id) &&
-      parts.contention.mayWrite(uuid, key, nowMs),
+      parts.contention.mayWrite(uuid, key, nowMs, text),
   );
 }

@@ -170,7 +170,9 @@ export class Picture {
       return { status: 'pending', reason: 'set once the guest has started' };
     // What others set for us has failed when they said so, not when they were asked.
     const failure =
-      own.find((one) => one.outcome === 'failed')?.message ?? this.#sources.tellFailure(domain.uuid, control.id);
+      own.find((one) => one.outcome === 'failed')?.message ??
+      differs.map(({ setting }) => this.#sources.contention.failure(domain.uuid, setting.key)).find(Boolean) ??
+      this.#sources.tellFailure(domain.uuid, control.id);
     if (failure !== null) return { status: 'failed', reason: failure };
     if (differs.some(({ actual }) => actual === null))
       return { status: 'pending', reason: 'what stands there cannot be read yet' };

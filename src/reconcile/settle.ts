@@ -61,7 +61,7 @@ function note(parts: Parts, plan: DomainPlan, { control, write, outcome, message
   parts.history.add([{ atMs, ...fields, className, generation, outcome, message }]);
   if (outcome !== 'applied') {
     parts.counters.failed(control);
-    parts.contention.failed(domain.uuid, key, nowMs);
+    parts.contention.failed(domain.uuid, key, nowMs, { text: to, message: message ?? outcome });
     parts.log.error('control.write_failed', { ...fields, reason: message });
     return;
   }
@@ -107,7 +107,7 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
   if (control.tell === null || facts === null || blocked || parts.teller.busy(uuid, subject)) return;
   const nowMs = parts.clock.monotonicMs();
-  if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs))) return;
+  if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs, setting.text))) return;
   parts.attribution.telling(uuid, control.tell.calls);
   const through = control.writes.filter(({ writer }) => writer !== 'direct');
   const done = (outcome: LibvirtOutcome<null>): void => {

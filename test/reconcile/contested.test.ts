@@ -44,3 +44,23 @@ test('failures are tried again ever more seldom, one knob apart from another', (
   contention.failed('u', 'k', nowMs);
   assert.equal(contention.mayWrite('u', 'k', nowMs + 5000), true);
 });
+
+test('what failed is said until it can be set, and another value need not wait for it', () => {
+  const contention = new Contention();
+  contention.failed('u', 'k', 0, { text: 'a', message: 'EINVAL' });
+  assert.equal(contention.failure('u', 'k'), 'EINVAL');
+  assert.equal(contention.mayWrite('u', 'k', 1, 'a'), false);
+  assert.equal(contention.mayWrite('u', 'k', 1, 'b'), true, 'the policy was put right');
+  contention.failed('u', 'k', 1, { text: 'b', message: 'EBUSY' });
+  assert.equal(contention.mayWrite('u', 'k', 5_000, 'b'), false);
+  assert.equal(contention.mayWrite('u', 'k', 5_001, 'b'), true, 'its first failure is no second of the other');
+  contention.applied('u', 'k');
+  assert.equal(contention.failure('u', 'k'), null);
+});
+
+test('a contested knob waits whatever is to be written', () => {
+  const contention = new Contention();
+  for (const atMs of [0, 1, 2, 3, 4]) contention.repaired('u', 'k', atMs);
+  contention.failed('u', 'k', 4, { text: 'a', message: 'EIO' });
+  assert.equal(contention.mayWrite('u', 'k', 5, 'b'), false);
+});
