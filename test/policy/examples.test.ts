@@ -19,7 +19,7 @@ function assertGood(result: CompileResult): asserts result is Extract<CompileRes
   assert.deepEqual(lines, []);
 }
 
-const COMMENTED_OUT = /^( *)# (?=(?:schedules|memory|disk|network|svirt|hard|high|pin|via):| {2,}|- \{)/gm;
+const COMMENTED_OUT = /^( *)# (?=(?:schedules|memory|disk|network|svirt|hard|high|merge|pin|via):| {2,}|- \{)/gm;
 
 /** The file with its commented-out lines of YAML in force: what an operator gets who follows the comments. */
 function uncommented({ path, text }: PolicyFile): PolicyFile {
