@@ -1,44 +1,48 @@
 /**
- * `npm run demo`: three real guests that burn CPU, first as the host leaves them, then with virtslad and the shipped
- * policies; a live table shows before and after. Takes a signal that ends it at any moment; leaves nothing behind.
+ * `npm run demo`: three real guests that burn CPU and read disks, first as the host leaves them, then with virtslad and the
+ * shipped policies; live tables show before and after. Where libvirt cannot be used, or is not to be, the guests are bare
+ * QEMU processes. Takes a signal that ends it at any moment; leaves nothing behind.
  */
-import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cut } from '../src/cli/render/cell.js';
-import { wantsColor } from '../src/cli/render/style.js';
-import type { ControlSnapshot, DomainSnapshot } from '../src/snapshot/types.js';
+import type { DomainSnapshot } from '../src/snapshot/types.js';
+import { missingControllers } from '../test/support/bare-groups.js';
 import { Cleanup } from '../test/support/cleanup.js';
-import { measureCores } from '../test/support/cpu-time.js';
 import type { Daemon } from '../test/support/daemon.js';
-import type { Guest } from '../test/support/guest.js';
 import { openKvmDevice } from '../test/support/kvm-device.js';
-import { ROOT } from '../test/support/paths.js';
-import { ensureSystemLibvirtd } from '../test/support/system-libvirtd.js';
-import { type CpuTimes, type HostShare, hostShareWords, readCpuTimes, shareOf } from './host-cpu.js';
+import { ensureSystemLibvirtd, SYSTEM_LIBVIRT } from '../test/support/system-libvirtd.js';
+import { waitUntil } from '../test/support/wait.js';
+import { type DemoGuest, makeGuests, waitUntilBusy } from './guests.js';
+import { DiskMeter, HostMeter, measure, type Rates } from './meters.js';
+import { nextWords } from './next.js';
 import { Screen } from './screen.js';
-import { makeDaemon, makeDirectory, makeGuests, readSettings } from './stage.js';
-import { judge, type Row, renderDemoTable, TOLERANCE_CORES } from './table.js';
+import { imageDirOf, makeDaemon, makeDirectory } from './stage.js';
+import { View } from './view.js';
 
 const BEFORE_SECONDS = 6;
-/** One slice of the live table. */
+/** One slice of the live tables. */
 const SLICE_SECONDS = 1;
+const COMPLIANT_SECONDS = 15;
 /** Long enough that the final figures are means and not moments. */
 const AFTER_SLICES = 8;
 
 export interface DemoOptions {
   readonly signal: AbortSignal;
-  /** Stay, live, until the signal; else end after the final table. */
+  /** Stay, live, until the signal; else end after the final tables. */
   readonly wait: boolean;
+  /** Why libvirt is not to be used; null: it is, if it can be. */
+  readonly bareBecause: string | null;
 }
 
 /** True when all limits were seen to hold and everything was put back. */
-export async function runDemo({ signal, wait }: DemoOptions): Promise<boolean> {
+export async function runDemo(options: DemoOptions): Promise<boolean> {
+  const { signal } = options;
   const screen = new Screen(process.stdout);
   const cleanup = new Cleanup();
   let kept = false;
   let failure: unknown = null;
   try {
-    kept = await play(screen, cleanup, signal, wait);
+    kept = await play(screen, cleanup, options);
   } catch (error) {
     if (!signal.aborted) failure = error;
   }
@@ -53,89 +57,114 @@ export async function runDemo({ signal, wait }: DemoOptions): Promise<boolean> {
   return kept && failure === null && left.length === 0;
 }
 
-async function play(screen: Screen, cleanup: Cleanup, signal: AbortSignal, wait: boolean): Promise<boolean> {
+async function play(screen: Screen, cleanup: Cleanup, { signal, wait, bareBecause }: DemoOptions): Promise<boolean> {
   const directory = await makeDirectory(cleanup);
-  if (await openKvmDevice(cleanup))
-    screen.say('▸ Opened /dev/kvm for libvirt while the demo runs (else each start takes 40 s)');
+  const reason = bareBecause ?? (await libvirtObstacle(screen, cleanup, signal));
   signal.throwIfAborted();
-  screen.say((await ensureSystemLibvirtd(cleanup)) ? '▸ Started libvirtd' : '▸ libvirtd runs already');
+  if (reason !== null) {
+    screen.say(oneLine(`▸ Without libvirt (${reason}): bare QEMU in cgroups of its own`, screen.width));
+  }
 
-  const guests = await makeGuests(directory, cleanup);
+  const guests = await makeGuests(reason !== null, imageDirOf(directory), cleanup);
   const names = guests.map(({ name }) => name).join(', ');
-  screen.say(`▸ Booting ${names}: real QEMU guests under emulation that burn all the CPU they get`);
+  screen.say(`▸ Booting ${names}: real QEMU guests under emulation, busy with all the CPU and disk they get`);
   for (const guest of guests) {
     signal.throwIfAborted();
     await guest.start();
+    // The same for all of them.
+    if (guest === guests[0] && guest.groups !== null) sayMissing(screen, guest.groups);
   }
-  const originals = readSettings(guests);
-  for (const guest of guests) {
-    signal.throwIfAborted();
-    await guest.waitUntilBusy({ signal });
-  }
+  const originals = await readAll(guests);
+  for (const guest of guests) await waitUntilBusy(guest, signal);
 
-  const show = liveTable(screen, guests);
+  const view = new View(screen, guests);
   screen.say(`▸ Before: no policy, measured over ${BEFORE_SECONDS} s\n`);
-  const before = await measureCores(pidsOf(guests), BEFORE_SECONDS, signal);
-  show({ before, now: [], domains: [] }, { always: true });
+  const before = await measure(guests, BEFORE_SECONDS, signal);
+  view.draw({ before, now: null, domains: [] }, { always: true });
   screen.keep();
 
-  const daemon = await makeDaemon(directory, guests, cleanup);
+  const daemon = await makeDaemon(directory, guests, reason === null ? SYSTEM_LIBVIRT.uri : 'none', cleanup);
   screen.say('\n▸ Starting virtslad with the shipped policies (policies/*.yaml)');
   // Entered before the daemon can have written anything.
   cleanup.defer('release all limits', () => release(daemon, guests, originals));
   await daemon.start();
-  await daemon.waitUntilCompliant(guests);
+  const compliant = await becomeCompliant(daemon, guests, signal);
+  signal.throwIfAborted();
+  if (!compliant) screen.say('▸ Not everything that the policies ask for is held, see below');
 
-  screen.say(`▸ After: the same guests, each at what its class is promised\n`);
-  const slices: number[][] = [];
-  const host = new HostMeter();
-  let domains = await readDomains(daemon);
-  for (let slice = 0; slice < AFTER_SLICES; slice += 1) {
-    slices.push(await measureCores(pidsOf(guests), SLICE_SECONDS, signal));
-    domains = await readDomains(daemon);
-    show({ before, now: slices.at(-1) ?? [], domains });
-  }
-  const mean = guests.map((_, index) => slices.reduce((sum, slice) => sum + (slice[index] ?? 0), 0) / slices.length);
-  show({ before, now: mean, domains }, { always: true });
-  screen.keep();
-  const rows = rowsOf(guests, { before, now: mean, domains });
-  const kept = rows.every(limitHolds);
-  const share = host.share(mean);
-  if (rows.every(({ beforeCores, limitCores }) => (beforeCores ?? 0) <= (limitCores ?? Number.POSITIVE_INFINITY))) {
-    screen.say('\n  This host is busy with other work: no guest got more than its limit before either.');
-  }
-  if (rows.some((row) => judge(row) === 'short')) screen.say(`\n  ${hostShareWords(share)}`);
-  whatNext(screen, daemon, guests);
+  screen.say('▸ After: the same guests, each at what its class is promised\n');
+  const after = await measureAfter(daemon, guests, before, view, signal);
+  const kept = view.conclude(after) && compliant;
+  screen.say(nextWords(daemon, guests, after.domains));
   if (!wait) return kept;
 
-  screen.say('\nThe table goes on. Ctrl-C ends the demo and puts everything back.\n');
+  screen.say('\nThe tables go on. Ctrl-C ends the demo and puts everything back.\n');
   while (!signal.aborted) {
     const host = new HostMeter();
-    const now = await measureCores(pidsOf(guests), SLICE_SECONDS, signal);
+    const now = await measure(guests, SLICE_SECONDS, signal);
     if (!daemon.running) throw new Error(`the daemon ended${troubles(daemon)}`);
-    show({ before, now, domains: await readDomains(daemon), host: host.share(now) });
+    view.draw({ before, now, domains: await readDomains(daemon, guests), host: host.share(now.cores) });
   }
   return kept;
 }
 
-interface Measured {
-  readonly before: readonly number[];
-  readonly now: readonly number[];
-  readonly domains: readonly DomainSnapshot[];
-  /** Given while the table lives: one line under it says why a guest is short. */
-  readonly host?: HostShare;
+/** Opens /dev/kvm and starts libvirtd where it has to be. Why libvirt cannot be used; null: it can. */
+async function libvirtObstacle(screen: Screen, cleanup: Cleanup, signal: AbortSignal): Promise<string | null> {
+  if (await openKvmDevice(cleanup))
+    screen.say('▸ Opened /dev/kvm for libvirt while the demo runs (else each start takes 40 s)');
+  signal.throwIfAborted();
+  const libvirtd = await ensureSystemLibvirtd(cleanup, signal);
+  if (!libvirtd.usable) return libvirtd.reason;
+  screen.say(libvirtd.started ? '▸ Started libvirtd' : '▸ libvirtd runs already');
+  return null;
 }
 
-/** Where the host's CPU goes from now on. */
-class HostMeter {
-  readonly #began = performance.now();
-  readonly #before: CpuTimes = readCpuTimes();
-
-  share(guestCores: readonly number[]): HostShare {
-    const seconds = (performance.now() - this.#began) / 1000;
-    const sum = guestCores.reduce((total, cores) => total + cores, 0);
-    return shareOf(this.#before, readCpuTimes(), seconds, sum);
+/** Without the cpu controller there is nothing to show; what else is missing is said. */
+function sayMissing(screen: Screen, groups: ReadonlyMap<string, string>): void {
+  const missing = missingControllers(groups);
+  const cpu = missing.get('cpu');
+  if (cpu !== undefined) throw new Error(`the guests cannot have CPU limits here: ${cpu}`);
+  for (const [controller, why] of missing) {
+    screen.say(oneLine(`▸ Their cgroups are without ${controller}: ${why}`, screen.width));
   }
+}
+
+/** What does not hold is listed at the end, with the reason. */
+async function becomeCompliant(daemon: Daemon, guests: readonly DemoGuest[], signal: AbortSignal): Promise<boolean> {
+  const areCompliant = async (): Promise<boolean> => {
+    const domains = await readDomains(daemon, guests);
+    return domains.length === guests.length && domains.every(({ compliant }) => compliant);
+  };
+  try {
+    return await waitUntil('all limits to hold', areCompliant, { seconds: COMPLIANT_SECONDS, everyMs: 100, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!daemon.running) throw error;
+    return false;
+  }
+}
+
+/** Live slice by slice; gives the means. */
+async function measureAfter(
+  daemon: Daemon,
+  guests: readonly DemoGuest[],
+  before: Rates,
+  view: View,
+  signal: AbortSignal,
+) {
+  const slices: Rates[] = [];
+  const host = new HostMeter();
+  const disks = await DiskMeter.begin(guests);
+  let domains = await readDomains(daemon, guests);
+  for (let slice = 0; slice < AFTER_SLICES; slice += 1) {
+    const now = await measure(guests, SLICE_SECONDS, signal);
+    slices.push(now);
+    domains = await readDomains(daemon, guests);
+    view.draw({ before, now, domains });
+  }
+  const mean = (index: number) => slices.reduce((sum, { cores }) => sum + (cores[index] ?? 0), 0) / slices.length;
+  const now = { cores: guests.map((_, index) => mean(index)), readsPerSecond: await disks.rates() };
+  return { before, now, domains, host: host.share(now.cores) };
 }
 
 /** What the daemon logged as wrong, for the message that it has ended. */
@@ -145,77 +174,28 @@ function troubles(daemon: Daemon): string {
   return wrong.length === 0 ? ', and had logged nothing that was wrong' : `:\n${wrong.join('\n')}`;
 }
 
-function liveTable(screen: Screen, guests: readonly Guest[]) {
-  const color = wantsColor(screen.live, process.env);
-  return (measured: Measured, options: { readonly always?: boolean } = {}): void => {
-    const rows = rowsOf(guests, measured);
-    const lines = renderDemoTable(rows, { color, width: screen.width });
-    if (measured.host !== undefined) {
-      const isShort = rows.some((row) => judge(row) === 'short');
-      lines.push(
-        '',
-        isShort ? cut(`  ${hostShareWords(measured.host)}`, screen.width ?? Number.POSITIVE_INFINITY) : '',
-      );
-    }
-    screen.draw(lines, options);
-  };
-}
-
-function rowsOf(guests: readonly Guest[], { before, now, domains }: Measured): Row[] {
-  return guests.map((guest, index) => {
-    const domain = domains.find(({ uuid }) => uuid === guest.uuid);
-    return {
-      guest: guest.name,
-      className: domain?.className ?? null,
-      vcpus: guest.vcpus,
-      guaranteedCores: domain?.guaranteedCores ?? null,
-      limitCores: limitOf(domain?.controls ?? []),
-      beforeCores: before[index] ?? null,
-      nowCores: now[index] ?? null,
-    };
+/** Of the demo's guests, in their order; one that the daemon does not know yet is left out. */
+async function readDomains(daemon: Daemon, guests: readonly DemoGuest[]): Promise<readonly DomainSnapshot[]> {
+  const answers = guests.map(async ({ uuid }) => {
+    const response = await fetch(`${daemon.url}/api/v1/domains/${uuid}`, { signal: AbortSignal.timeout(5_000) });
+    if (response.ok) return [(await response.json()) as DomainSnapshot];
+    if (response.status === 404) return [];
+    throw new Error(`the daemon answered ${response.status}: ${(await response.text()).slice(0, 200)}`);
   });
+  return (await Promise.all(answers)).flat();
 }
 
-function limitOf(controls: readonly Pick<ControlSnapshot, 'id' | 'amounts'>[]): number | null {
-  return controls.find(({ id }) => id === 'cpu.limit')?.amounts[0]?.desired ?? null;
-}
-
-/** A guest without a limit has none to break. */
-function limitHolds({ className, limitCores, nowCores }: Row): boolean {
-  if (className === null || nowCores === null) return false;
-  return limitCores === null || nowCores <= limitCores + TOLERANCE_CORES;
-}
-
-async function readDomains(daemon: Daemon): Promise<readonly DomainSnapshot[]> {
-  const response = await fetch(`${daemon.url}/api/v1/domains`, { signal: AbortSignal.timeout(5_000) });
-  return ((await response.json()) as { readonly domains: readonly DomainSnapshot[] }).domains;
-}
-
-function pidsOf(guests: readonly Guest[]): number[] {
-  return guests.map(({ pid }) => pid);
+async function readAll(guests: readonly DemoGuest[]): Promise<string> {
+  return JSON.stringify(await Promise.all(guests.map((guest) => guest.settings())));
 }
 
 /** Releases through the daemon, or without it when it is gone, and compares with what was there at first. */
-async function release(daemon: Daemon, guests: readonly Guest[], originals: string): Promise<void> {
+async function release(daemon: Daemon, guests: readonly DemoGuest[], originals: string): Promise<void> {
   await daemon.virtsladOk('release', '--all');
-  for (let tries = 0; tries < 20 && readSettings(guests) !== originals; tries += 1) await delay(100);
-  if (readSettings(guests) !== originals) throw new Error('a CPU setting differs from what it was before');
+  for (let tries = 0; tries < 20 && (await readAll(guests)) !== originals; tries += 1) await delay(100);
+  if ((await readAll(guests)) !== originals) throw new Error('a setting differs from what it was before');
 }
 
-function whatNext(screen: Screen, daemon: Daemon, guests: readonly Guest[]): void {
-  const virtslad = `node ${relative(process.cwd(), join(ROOT, 'dist', 'main.js'))}`;
-  const config = `--config ${daemon.configFile}`;
-  const bronze = join(daemon.policyDir, '90-bronze.yaml');
-  const [database, , batch] = guests.map(({ name }) => name);
-  screen.say(`
-What to look at next, in another terminal:
-  # what Prometheus sees
-  curl -s ${daemon.url}/metrics | grep virtsla_cpu
-  # the host and its guests; why each value of one guest is what it is
-  ${virtslad} status ${config}
-  ${virtslad} explain ${database} ${config}
-  # change a policy: ${batch} follows within 2 s
-  sed -i 's/limit: 20%/limit: 60%/' ${bronze}
-  # lift a limit by hand: it is back at once
-  virsh -c qemu:///system schedinfo ${batch} --set vcpu_quota=-1`);
+function oneLine(text: string, width: number | null): string {
+  return cut(text.replace(/\s+/g, ' ').trim(), width ?? Number.POSITIVE_INFINITY);
 }

@@ -17,8 +17,9 @@ export class Screen {
     return this.#out.isTTY === true;
   }
 
+  /** Columns; without a terminal those of the environment, or null: as many as it takes. */
   get width(): number | null {
-    return this.live ? (this.#out.columns ?? 80) : null;
+    return this.live ? (this.#out.columns ?? 80) : Number(process.env.COLUMNS) || null;
   }
 
   say(line: string): void {

@@ -30,7 +30,9 @@ export const HOST_TOOLS = {
   'mkfs.btrfs': { files: ['mkfs.btrfs'], packages: ['btrfs-progs'] },
 };
 
-export const DEMO_TOOLS = ['qemu', 'libvirtd', 'virsh', 'libvirt QEMU driver'];
+export const DEMO_TOOLS = ['qemu'];
+/** Without them the demo's guests are bare QEMU processes. */
+export const DEMO_LIBVIRT_TOOLS = ['libvirtd', 'virsh', 'libvirt QEMU driver'];
 export const TEST_TOOLS = Object.keys(HOST_TOOLS);
 
 /** Names of the tools that are not on this machine. */

@@ -4,20 +4,16 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type BareTree, groupPaths, makeGroup, removeGroup, TREES } from './bare-groups.js';
 import { type BootProgram, bootDisk } from './boot-sector.js';
 import { waitUntil } from './wait.js';
 
-const CGROUP_ROOT = '/sys/fs/cgroup';
-/** Part of the name of every group made here, with the pid of its maker. */
-const GROUP_PREFIX = 'virtslad-bare-';
+export { type BareTree, removeBareLeftovers } from './bare-groups.js';
 
 /** Its main loop, call_rcu and one for vCPUs. */
 const RUNNING_THREADS_MIN = 3;
-
-export type BareTree = 'cpu' | 'memory' | 'blkio' | 'cpuset';
-const TREES: readonly BareTree[] = ['cpu', 'memory', 'blkio', 'cpuset'];
 
 export interface BareGuestOptions {
   readonly name: string;
@@ -35,6 +31,10 @@ export interface BareGuestOptions {
   readonly ownGroups?: readonly BareTree[];
   /** Default `tcg`. */
   readonly accel?: string;
+  /** Default 16. */
+  readonly memoryMebibytes?: number;
+  /** Of its disk; default: QEMU's. Only `none` bypasses the host's page cache, and so is seen by a limit of cgroup v1. */
+  readonly cache?: 'none' | 'writeback';
   /** More options for QEMU. */
   readonly extra?: readonly string[];
 }
@@ -58,15 +58,17 @@ export class BareGuest {
     this.#imagePath = join(directory, `bare-${randomUUID()}.img`);
     writeFileSync(this.#imagePath, bootDisk(options.program ?? { kind: options.burn === false ? 'idle' : 'burn' }));
     const debugThreads = options.debugThreads === false ? '' : ',debug-threads=on';
+    const cache = options.cache === undefined ? '' : `,cache=${options.cache}`;
     this.#argv = [
       ...['-name', `${this.name.replaceAll(',', ',,')}${debugThreads}`],
       ...(this.uuid === null ? [] : ['-uuid', this.uuid]),
-      ...['-machine', 'pc', '-accel', options.accel ?? 'tcg', '-smp', String(this.vcpus), '-m', '16'],
+      ...['-machine', 'pc', '-accel', options.accel ?? 'tcg', '-smp', String(this.vcpus)],
+      ...['-m', String(options.memoryMebibytes ?? 16)],
       ...['-nodefaults', '-no-user-config', '-display', 'none'],
-      ...['-drive', `file=${this.#imagePath},format=raw,if=virtio`],
+      ...['-drive', `file=${this.#imagePath},format=raw,if=virtio${cache}`],
       ...(options.extra ?? []),
     ];
-    this.groups = groupPaths(options.ownGroups ?? TREES, `${GROUP_PREFIX}${process.pid}-${randomUUID().slice(0, 8)}`);
+    this.groups = groupPaths(options.ownGroups ?? TREES, randomUUID().slice(0, 8));
   }
 
   get pid(): number {
@@ -114,46 +116,6 @@ export class BareGuest {
       await waitUntil(`group ${path} to be free`, () => removeGroup(path), { seconds: 5 });
     }
     rmSync(this.#imagePath, { force: true });
-  }
-}
-
-/** Removes groups whose maker is gone; one that still holds a process stays. */
-export function removeBareLeftovers(): void {
-  for (const tree of ['', 'unified', ...TREES]) {
-    const parent = join(CGROUP_ROOT, tree);
-    for (const name of existsSync(parent) ? readdirSync(parent) : []) {
-      if (!name.startsWith(GROUP_PREFIX)) continue;
-      const maker = name.slice(GROUP_PREFIX.length).split('-')[0];
-      if (!existsSync(`/proc/${maker}`)) removeGroup(join(parent, name));
-    }
-  }
-}
-
-function groupPaths(trees: readonly BareTree[], name: string): Map<string, string> {
-  if (trees.length > 0 && existsSync(join(CGROUP_ROOT, 'cgroup.controllers'))) {
-    return new Map([['unified', join(CGROUP_ROOT, name)]]);
-  }
-  const mounted = trees.filter((tree) => existsSync(join(CGROUP_ROOT, tree, 'cgroup.procs')));
-  return new Map(mounted.map((tree) => [tree, join(CGROUP_ROOT, tree, name)]));
-}
-
-/** A new cpuset group of v1 has no CPUs and no memory nodes, and takes no process until it has. */
-function makeGroup(path: string): void {
-  mkdirSync(path);
-  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-    const inherited = readText(join(path, '..', file)).trim();
-    if (inherited !== '' && readText(join(path, file)).trim() === '') writeFileSync(join(path, file), inherited);
-  }
-}
-
-/** True when there is no such group any more. */
-function removeGroup(path: string): boolean {
-  if (!existsSync(path)) return true;
-  try {
-    rmdirSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,12 +1,16 @@
 /**
  * The host's own libvirtd, for the demo: used as it is when it runs, else started and stopped again. Gives a guest's
- * home at qemu:///system. With systemd its units are used, else the daemons themselves.
+ * home at qemu:///system, or says why there can be none. With systemd its units are used, else the daemons themselves.
  */
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import type { Cleanup } from './cleanup.js';
 import { execute, output } from './command.js';
 import type { Libvirt } from './guest.js';
 import { waitUntil } from './wait.js';
+
+const run = promisify(execFile);
 
 export const SYSTEM_LIBVIRT: Libvirt = { uri: 'qemu:///system', runDir: '/run/libvirt' };
 
@@ -14,17 +18,44 @@ const UNITS = ['libvirtd', 'virtlogd', 'virtlockd'].flatMap((name) =>
   ['.service', '.socket', '-ro.socket', '-admin.socket'].map((suffix) => name + suffix),
 );
 
-/** True when it had to be started; then `cleanup` stops it. */
-export async function ensureSystemLibvirtd(cleanup: Cleanup): Promise<boolean> {
-  if (await answers()) return false;
-  if (existsSync('/run/systemd/system')) await startUnits(cleanup);
-  else await startDaemons(cleanup);
-  await waitUntil('libvirtd to answer', answers, { seconds: 60, everyMs: 200 });
-  return true;
+/** What became of it; `reason` is for people, in one line. */
+export type LibvirtdOutcome =
+  | { readonly usable: true; readonly started: boolean }
+  | { readonly usable: false; readonly reason: string };
+
+/** One that takes longer over a question as small as this is of no use. */
+const ANSWER_SECONDS = 10;
+const START_SECONDS = 30;
+
+/** What had to be started, `cleanup` stops. Throws only when the signal does. */
+export async function ensureSystemLibvirtd(cleanup: Cleanup, signal: AbortSignal): Promise<LibvirtdOutcome> {
+  const first = await ask(signal);
+  if (first === 'answers') return { usable: true, started: false };
+  if (first === 'hangs') return { usable: false, reason: `libvirtd does not answer within ${ANSWER_SECONDS} s` };
+  try {
+    if (existsSync('/run/systemd/system')) await startUnits(cleanup);
+    else await startDaemons(cleanup);
+    const answers = async (): Promise<boolean> => (await ask(signal)) === 'answers';
+    await waitUntil('libvirtd to answer', answers, { seconds: START_SECONDS, everyMs: 200, signal });
+    return { usable: true, started: true };
+  } catch (error) {
+    signal.throwIfAborted();
+    return {
+      usable: false,
+      reason: `libvirtd does not start: ${(error as Error).message.replace(/\s+/g, ' ').trim()}`,
+    };
+  }
 }
 
-async function answers(): Promise<boolean> {
-  return (await execute('virsh', ['-q', '-c', SYSTEM_LIBVIRT.uri, 'version', '--daemon'])).code === 0;
+async function ask(signal: AbortSignal): Promise<'answers' | 'refuses' | 'hangs'> {
+  const args = ['-q', '-c', SYSTEM_LIBVIRT.uri, 'version', '--daemon'];
+  try {
+    await run('virsh', args, { timeout: ANSWER_SECONDS * 1000, killSignal: 'SIGKILL', signal });
+    return 'answers';
+  } catch (error) {
+    signal.throwIfAborted();
+    return (error as { readonly killed?: boolean }).killed === true ? 'hangs' : 'refuses';
+  }
 }
 
 async function startUnits(cleanup: Cleanup): Promise<void> {
