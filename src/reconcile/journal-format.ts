@@ -20,6 +20,11 @@ export interface JournaledSetting {
   readonly original: Original;
   /** Values that we wrote or were about to write; one of them stands unless someone else has written since. */
   readonly written: readonly string[];
+  /**
+   * The instance in which this was last confirmed, where that is not the record's: it could not be read since. Empty for
+   * a place that was gone meanwhile: what comes back there may be another.
+   */
+  readonly instance?: string;
 }
 
 const HEADER = 'virtslad-journal 1';
@@ -34,6 +39,7 @@ const RECORD = z.object({
     z.object({
       original: z.object({ text: z.string(), from: z.enum(['xml', 'kernel', 'metadata', 'definition', 'default']) }),
       written: z.array(z.string()),
+      instance: z.string().optional(),
     }),
   ),
 });

@@ -25,12 +25,18 @@ export function instanceOf(domain: Domain): string {
   return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}`;
 }
 
+/** The instance in which what is recorded of a place was last confirmed. */
+export function confirmedIn({ instance }: JournalRecord, setting: JournaledSetting): string {
+  return setting.instance ?? instance;
+}
+
 export function originalOf(input: OriginalsInput): Original {
   const { control, domain, record, setting, actual } = input;
   const found = findNow(input);
   const prior = record?.settings[setting.key];
-  if (record !== null && record.instance === instanceOf(domain)) {
-    if (prior !== undefined) return prior.original;
+  const instance = instanceOf(domain);
+  if (record !== null && prior !== undefined && confirmedIn(record, prior) === instance) return prior.original;
+  if (record !== null && prior === undefined && record.instance === instance) {
     // A vCPU that was plugged in gets from libvirt what we told libvirt: its original is its siblings'.
     const sibling = control.tellsApart === true ? undefined : Object.values(record.settings)[0];
     if (sibling?.written.includes(found.text)) return sibling.original;

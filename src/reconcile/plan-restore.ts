@@ -3,7 +3,7 @@
  * control no longer uses. Only what is still ours is restored; a value that someone else has put there since is theirs.
  * Pure.
  */
-import type { Control, Setting, Tell } from '../controls/control.js';
+import type { Control, Place, Setting, Tell } from '../controls/control.js';
 import type { Domain } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import type { ControlPlan, DomainInput, PlannedWrite } from './plan.js';
@@ -23,9 +23,12 @@ export interface LeftBehind {
 
 export function planRestore(control: Control, record: JournalRecord, input: DomainInput): ControlPlan | null {
   const { domain } = input;
-  // A saved image may bring our values back: the record waits for the guest's next start.
+  // A saved image may bring our values back: the record waits for the guest's next start, and for the end of that start.
   if (domain.cgroup === null || domain.obstacle !== null) return null;
-  const left = leftBehind(control, record, [], input);
+  if (domain.state === 'starting' && control.early !== true) return null;
+  // None of its places can be found, the groups of its controller, say: that is no reason to think that nothing is there.
+  if (!Object.keys(record.settings).some((key) => placeOf(control, key, domain) !== null)) return null;
+  const left = leavings(control, record, new Set(), input, { all: true });
   const writes = left.flatMap(({ write }) => (write === null ? [] : [write]));
   const states = writes.map(({ from, why: _why, action: _action, source: _source, ...setting }) => ({
     setting,
@@ -47,42 +50,71 @@ export function planRestore(control: Control, record: JournalRecord, input: Doma
   };
 }
 
-/** Recorded places of a control that are not among those that it wants. One that is not there any more is left out. */
+/**
+ * Recorded places of a control that are not among those that it wants. One that is not there any more is left out, and
+ * one that cannot be read is left alone: it may be wanted again in a moment.
+ */
 export function leftBehind(
   control: Control,
   record: JournalRecord,
   wanted: readonly Setting[],
   input: DomainInput,
 ): LeftBehind[] {
-  const { domain } = input;
-  const kept = new Set(wanted.map(({ key }) => key));
+  return leavings(control, record, new Set(wanted.map(({ key }) => key)), input, { all: false });
+}
+
+function leavings(
+  control: Control,
+  record: JournalRecord,
+  kept: ReadonlySet<string>,
+  input: DomainInput,
+  { all }: { readonly all: boolean },
+): LeftBehind[] {
   return Object.entries(record.settings).flatMap(([key, journaled]): LeftBehind[] => {
-    const place = kept.has(key) ? null : (control.place?.(key, domain) ?? null);
+    const place = kept.has(key) ? null : placeOf(control, key, input.domain);
     if (place === null) return [];
-    const text = control.restoredAs?.(journaled.original.text, input.host) ?? journaled.original.text;
-    return [leave(control, { ...place, key, text }, journaled, input)];
+    const left = leave(control, { ...place, key }, journaled, input);
+    return [left.readable || all ? left : { ...left, told: null }];
   });
+}
+
+function placeOf(control: Control, key: string, domain: Domain): Place | null {
+  return control.place?.(key, domain) ?? null;
 }
 
 function leave(
   control: Control,
-  setting: Setting,
-  { written }: JournaledSetting,
-  { domain, sight, occasion }: DomainInput,
-): LeftBehind {
-  const { key } = setting;
-  const actual = sight.read(setting);
+  at: Place & { readonly key: string },
+  journaled: JournaledSetting,
+  { domain, host, sight, occasion }: DomainInput,
+): LeftBehind & { readonly readable: boolean } {
+  const { key } = at;
+  const { original, written } = journaled;
+  const actual = sight.read(at);
+  const without = (standing: string | null): string => {
+    const text =
+      standing === null ? original.text : (control.beneath?.(key, standing, original.text, written) ?? original.text);
+    return control.restoredAs?.(text, host) ?? text;
+  };
   const said = saidByLibvirt(control, key, domain);
+  const text = without(actual ?? said ?? null);
   // libvirt's view is put back where it still says what we told it.
-  const behind = said !== undefined && said !== setting.text && written.includes(said);
-  if (actual === null) return { key, write: null, foreign: false, told: behind ? setting.text : null, done: false };
-  const foreign = actual !== setting.text && !written.includes(actual);
+  const behind = said !== undefined && said !== text && isOurs(said);
+  if (actual === null) {
+    return { key, write: null, foreign: false, told: behind ? text : null, done: false, readable: false };
+  }
+  const foreign = actual !== text && !isOurs(actual);
   const why = occasion === 'release' ? 'release' : 'leave';
   const write: PlannedWrite | null =
-    foreign || actual === setting.text ? null : { ...setting, from: actual, why, action: 'restore', source: null };
+    foreign || actual === text ? null : { ...at, text, from: actual, why, action: 'restore', source: null };
   const through = write !== null && write.writer !== 'direct';
-  const told = (behind || through) && !(foreign && control.tellsApart === true) ? setting.text : null;
-  return { key, write, foreign, told, done: write === null && told === null };
+  const told = (behind || through) && !(foreign && control.tellsApart === true) ? text : null;
+  return { key, write, foreign, told, done: write === null && told === null, readable: true };
+
+  /** As a whole, or of a text that holds others' values beside ours, in a part. */
+  function isOurs(standing: string): boolean {
+    return written.includes(standing) || (control.beneath !== undefined && without(standing) !== standing);
+  }
 }
 
 /** What stands there by libvirt's live XML; undefined where it does not run the guest, or has no such thing. */

@@ -6,8 +6,8 @@ import type { Control, Desired, HostFacts, Setting, Sight, Tell } from '../contr
 import type { Domain } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
-import type { JournalRecord } from './journal-format.js';
-import { adoptedRecord, instanceOf, originalOf } from './originals.js';
+import type { JournaledSetting, JournalRecord } from './journal-format.js';
+import { adoptedRecord, confirmedIn, instanceOf, originalOf } from './originals.js';
 import { type LeftBehind, leftBehind, planRestore, saidByLibvirt } from './plan-restore.js';
 import type { Why } from './types.js';
 
@@ -77,6 +77,10 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   if (domain.obstacle !== null) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
     return idle(control, unsupported);
+  }
+  if (desired.kind !== 'set' && desired.giveBack === true && record !== null) {
+    const restore = planRestore(control, record, input);
+    return restore === null ? idle(control, desired) : { ...restore, desired };
   }
   if (desired.kind !== 'set' || domain.cgroup === null) return idle(control, desired);
   const states = desired.settings.map((setting) => ({ setting, actual: sight.read(setting) }));
@@ -154,20 +158,24 @@ function nextRecord(
   const instance = instanceOf(domain);
   const stored = input.record(control.id);
   const dropped = drop.filter(({ done }) => done).map(({ key }) => key);
+  const gone = stored === null ? [] : newlyGone(control, stored, domain);
   // Settled now, while it can be: a record taken over from the guest's metadata, of unknown baseline or of another
   // instance; a vCPU that libvirt gave our value when it was plugged in. And while the guest starts, ahead of its groups:
   // the first write must not wait for the disk.
-  const missing = states.some(({ setting }) => stored?.settings[setting.key] === undefined);
+  const unsettled = states.some(({ setting, actual }) => {
+    const known = stored?.settings[setting.key];
+    return known === undefined || (known.instance !== undefined && actual !== null);
+  });
   const due =
     stored === null
       ? record !== null || input.baselineUnknown || domain.state === 'starting'
-      : stored.instance !== instance || missing || dropped.length > 0;
+      : stored.instance !== instance || unsettled || dropped.length > 0 || gone.length > 0;
   // A repair of a value that is on record needs no disk.
   const recorded = states.every(({ setting }) => stored?.settings[setting.key]?.written.includes(setting.text));
   // What others set beside ours has changed the text: without it on record, a release would take ours for theirs.
   const merged = stored !== null && control.merges === true && !recorded;
   if (!due && !merged && (!writing || recorded)) return null;
-  const settings = { ...record?.settings };
+  const settings = record === null ? {} : carriedOver(record, instance, gone);
   for (const key of dropped) delete settings[key];
   for (const { setting, actual } of states) {
     if (actual === null && domain.state !== 'starting') continue;
@@ -181,6 +189,31 @@ function nextRecord(
   return stored !== null && JSON.stringify(stored) === JSON.stringify(next) ? null : next;
 }
 
+/** What is not read at this look is no more certain than it was: another instance may have another original there. */
+function carriedOver(
+  record: JournalRecord,
+  instance: string,
+  gone: readonly string[],
+): Record<string, JournaledSetting> {
+  const settings = Object.entries(record.settings).map(([key, setting]) => {
+    const { original, written } = setting;
+    const confirmed = gone.includes(key) ? GONE : confirmedIn(record, setting);
+    return [key, { original, written, ...(confirmed !== instance && { instance: confirmed }) }] as const;
+  });
+  return Object.fromEntries(settings);
+}
+
+/** In the place of an instance: the disk or the interface was unplugged. */
+const GONE = '';
+
+/** Of a control whose places are devices: those that are not there any more, not known as such yet. */
+function newlyGone(control: Control, stored: JournalRecord, domain: Domain): readonly string[] {
+  if (control.tellsApart !== true || domain.facts === null || domain.state === 'starting') return [];
+  return Object.entries(stored.settings)
+    .filter(([key, { instance }]) => instance !== GONE && control.place?.(key, domain) == null)
+    .map(([key]) => key);
+}
+
 function whyWritten(
   control: Control,
   record: JournalRecord | null,
@@ -191,8 +224,9 @@ function whyWritten(
   if (input.occasion === 'start') return 'start';
   if (input.held(control.id, setting.key, setting.text)) return 'drift';
   const prior = record?.settings[setting.key];
-  const sameInstance = record?.instance === instanceOf(input.domain);
-  const foreign = prior !== undefined && sameInstance && actual !== prior.original.text;
+  const sameInstance =
+    record !== null && prior !== undefined && confirmedIn(record, prior) === instanceOf(input.domain);
+  const foreign = sameInstance && actual !== prior.original.text;
   // Neither the original nor anything of ours: someone else wrote while the daemon was away.
   return foreign && actual !== null && !prior.written.includes(actual) ? 'drift' : input.occasion;
 }
