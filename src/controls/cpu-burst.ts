@@ -38,7 +38,8 @@ export const cpuBurst: Control = {
   desired(wanted, domain, host, sight): Desired {
     const asked = wanted.values.get('cpu.burst');
     if (asked === undefined) return { kind: 'unmanaged' };
-    const unsupported = (reason: string): Desired => ({ kind: 'unsupported', reason, asked });
+    // The kernel takes no quota under the burst that stands: it must not outlive ours.
+    const unsupported = (reason: string): Desired => ({ kind: 'unsupported', reason, asked, giveBack: true });
     const limit = cpuLimit.desired(wanted, domain, host, sight);
     if (limit.kind !== 'set') {
       return unsupported(limit.kind === 'unmanaged' ? NO_QUOTA : `${NO_QUOTA}: ${limit.reason}`);

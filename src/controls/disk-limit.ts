@@ -58,7 +58,10 @@ export const diskLimit: Control = {
     }
     const notes = [...new Set(ways.flatMap((one) => wayNotes(one.disk.target, one)))];
     if (settings.size === 0) {
-      return { kind: 'unsupported', reason: notes.join('; ') || 'it has no disks', asked, askedKey };
+      const reason = notes.join('; ') || 'it has no disks';
+      // Limits of another class, or of another way, are not left in the place of these.
+      const passing = ways.some((one) => one.way === 'none' && one.yet === true);
+      return { kind: 'unsupported', reason, asked, askedKey, ...(!passing && { giveBack: true }) };
     }
     const all = [...settings.values()];
     return {

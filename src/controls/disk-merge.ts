@@ -70,7 +70,7 @@ export function ioMaxBeneath(standing: string, original: string, written: readon
     written.flatMap((text) => fieldsOf(text) ?? []),
   );
   const value: { -readonly [K in keyof IoMax]: number | null } = { ...(parseIoMax(NO_IO_LIMIT) as IoMax) };
-  for (const { field, ioMax } of KINDS) if (ioMax !== null) value[ioMax] = fields[field] ?? null;
+  for (const { field, ioMax } of KINDS) if (ioMax !== null) value[ioMax] = fields[field] || null;
   return formatIoMax(value);
 }
 

@@ -15,7 +15,8 @@ export type DiskWay =
       readonly why: string;
       readonly notes: readonly string[];
     }
-  | { readonly way: 'none'; readonly why: string };
+  /** `yet`: it may be known in a moment. */
+  | { readonly way: 'none'; readonly why: string; readonly yet?: true };
 
 /** Cache modes in which a request reaches the device in the name of the guest, and not later in the kernel's own. */
 const DIRECT_MODES = ['none', 'directsync'];
@@ -56,6 +57,6 @@ function throughCgroup(disk: DiskDevice, { groups, hostDevices, reasons, source 
   }
   if (disk.path === null) return none('it is no file or device of this host');
   const device = hostDevices.get(disk.target);
-  if (device === undefined) return none('what it stands on is not known yet');
+  if (device === undefined) return { way: 'none', why: 'what it stands on is not known yet', yet: true };
   return device.ok ? { way: 'cgroup', disks: device.disks, why, notes: device.notes } : none(device.reason);
 }

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import type { Domain } from '../domains/types.js';
 import { type MemoryAmount, memoryLimit as schema } from '../policy/memory-values.js';
-import type { Sourced } from '../policy/types.js';
+import type { EffectiveClass, Sourced } from '../policy/types.js';
 import { formatSize, roundedSize } from '../units.js';
 import type { Amount, Control, Desired, Override, Place, Sight } from './control.js';
 import {
@@ -23,6 +23,7 @@ import {
 import { type Floor, hardwareFloor, usageFloors } from './memory-overhead.js';
 
 const FILE = 'memory.max';
+const WITH_SWAP = 'memory.memsw.max';
 const NONE = 'no limit';
 /** Below memory and swap together, which v1 wants to be the higher. */
 const DEPTH = 1;
@@ -52,7 +53,10 @@ export const memoryLimit: Control = {
     if (obstacle !== null || place === null || domain.facts === null)
       return { kind: 'unsupported', reason: obstacle ?? 'its memory is not known yet', asked };
     const amount = asked.value as 'none' | MemoryAmount;
-    if (amount === 'none') return set(asked, place, NO_LIMIT);
+    if (amount === 'none') {
+      const over = overBoth(Number.POSITIVE_INFINITY, wanted, domain, sight);
+      return over === null ? set(asked, place, NO_LIMIT) : { kind: 'refused', reason: over, asked };
+    }
     const [gap] = domain.gaps;
     if (gap !== undefined) return { kind: 'unsupported', reason: `how much it may need is not known: ${gap}`, asked };
     const { hardware, vcpusMax } = domain.facts;
@@ -66,7 +70,10 @@ export const memoryLimit: Control = {
     // A limit that is no lower than the one it lives under takes nothing from it, however near that it has come.
     const floors = [needed, ...(bytes < standingBytes ? usage(domain, sight) : [])];
     const highest = floors.reduce((one, other) => (other.bytes > one.bytes ? other : one));
-    if (bytes >= highest.bytes) return set(asked, place, String(bytes));
+    const over = overBoth(bytes, wanted, domain, sight);
+    if (bytes >= highest.bytes) {
+      return over === null ? set(asked, place, String(bytes)) : { kind: 'refused', reason: over, asked };
+    }
     // Memory was plugged in since: what we set then would have the guest killed now.
     const giveBack = standingBytes < needed.bytes ? ({ giveBack: true } as const) : {};
     return { kind: 'refused', reason: refusal(bytes, highest), asked, ...giveBack };
@@ -113,6 +120,15 @@ function usage({ groups }: Domain, { read }: Sight): readonly Floor[] {
   if (groups.memory === undefined) return [];
   const at = (file: string) => bytesOf(read({ path: `${groups.memory?.domainDir}/${file}` }));
   return usageFloors(at('memory.peak'), at('memory.current'));
+}
+
+/** v1 takes no limit over that of memory and swap together, where memory.swap does not raise that with it. */
+function overBoth(bytes: number, { values }: EffectiveClass, { groups }: Domain, { read }: Sight): string | null {
+  const swap = values.get('memory.swap')?.value;
+  if (groups.memory?.version !== 1 || swap === 'none' || (swap !== undefined && Number.isFinite(bytes))) return null;
+  const both = bytesOf(read({ path: `${groups.memory.domainDir}/${WITH_SWAP}` })) ?? Number.POSITIVE_INFINITY;
+  if (bytes <= both) return null;
+  return `${sizeWords(bytes === Number.POSITIVE_INFINITY ? NO_LIMIT : String(bytes), NONE)} is over the ${formatSize(both)} that memory and swap together are limited to: write memory.swap too`;
 }
 
 function refusal(bytes: number, floor: Floor): string {
