@@ -5,6 +5,7 @@
  */
 import type { DomainHandles } from '../domains/handles.js';
 import type { GroupFile } from '../host/cgroup/codec.js';
+import { readValue } from '../host/cgroup/files.js';
 import { type WriteResult, writeValue } from '../host/cgroup/write.js';
 import { orderWrites, widens } from './order.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
@@ -40,7 +41,15 @@ export function applyDomain(
 function writeSetting(write: PlannedWrite, handles: DomainHandles): Pick<WriteOutcome, 'outcome' | 'message'> {
   const at = handles.at(write);
   if (at === null) return { outcome: 'vanished', message: null };
-  return outcomeOf(writeValue(at, write.text), write);
+  const result = writeValue(at, write.text);
+  if (result.kind === 'refused' || result.kind === 'differs') takeBack(write, at);
+  return outcomeOf(result, write);
+}
+
+/** Of a value that is several files some may have been taken: half of ours would be nobody's, and stay after a release. */
+function takeBack({ from, text }: PlannedWrite, at: GroupFile): void {
+  const standing = readValue(at);
+  if (from !== null && standing !== null && standing !== from && standing !== text) writeValue(at, from);
 }
 
 /** A value of a group that is no guest's. */

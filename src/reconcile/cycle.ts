@@ -127,6 +127,11 @@ function write(parts: Parts, plan: DomainPlan): WriteOutcome[] {
   const { uuid } = plan.domain;
   const handles = parts.inventory.handles(uuid);
   if (handles === null || parts.handsOff.of(uuid)?.kind === 'held' || parts.gate.stop() !== null) return [];
+  // Values of one guest go together, in their order. Where the disk fails, those that are on record go alone.
+  const saving = plan.controls.some(
+    ({ control, record }) => record !== null || !parts.journal.covers(uuid, control.id),
+  );
+  if (saving && parts.journal.saveError === null) return [];
   const nowMs = parts.clock.monotonicMs();
   return applyDomain(
     plan,

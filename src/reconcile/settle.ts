@@ -28,7 +28,7 @@ export function settle(parts: Parts, plan: DomainPlan, outcomes: readonly WriteO
   );
   remember(parts, plan, applied);
   if (mayAct(parts, plan)) {
-    for (const control of plan.controls) if (control.control.tellFor !== undefined) tell(parts, plan, control);
+    for (const control of plan.controls) if (control.control.tellFor !== undefined) tell(parts, plan, control, applied);
     forgetRestored(parts, plan, outcomes);
     tellOriginals(parts, plan);
   }
@@ -100,12 +100,14 @@ function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, s
   if (plan.domain.process !== null) parts.memory.note(plan.domain, plan.effective, held, allHold);
 }
 
-function tell(parts: Parts, plan: DomainPlan, control: ControlPlan): void {
+function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: ReadonlyMap<string, string>): void {
   const { uuid, facts } = plan.domain;
   const subject = control.control.id;
   if (control.tell === null && !parts.teller.busy(uuid, subject)) parts.tellFailures.delete(`${uuid} ${subject}`);
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
   if (control.tell === null || facts === null || blocked || parts.teller.busy(uuid, subject)) return;
+  // Told after the kernel: it would write what the kernel has refused, or not been asked for yet.
+  if (control.writes.some(({ writer, key, text }) => writer === 'direct' && applied.get(key) !== text)) return;
   const nowMs = parts.clock.monotonicMs();
   if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs, setting.text))) return;
   parts.attribution.telling(uuid, control.tell.calls);
