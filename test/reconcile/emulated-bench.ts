@@ -10,7 +10,7 @@
  *     await bench.settle();
  *     bench.value(uuid, 'cpu', 'vcpu0/cpu.max');    // '50000 100000'
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Core as AssembledCore, assemble } from '../../src/assemble.js';
 import type { Config } from '../../src/config/types.js';
@@ -120,12 +120,7 @@ export class EmulatedBench {
     const id = this.libvirt.beginStart(uuid);
     const guest: GuestOnTree = { pid: this.#newPid(), uuid, name: machineName, id, vcpus };
     this.#guests.set(uuid, guest);
-    const pidFile = join(this.tree.runLibvirt, 'qemu', `${machineName}.pid`);
-    const taken = existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim() : null;
-    this.tree.addGuest(guest, { startTicks: guest.pid });
-    // Two guests may have one machine name, and never one name.
-    if (taken === null) rmSync(pidFile);
-    else this.tree.write(pidFile, taken);
+    this.tree.addProcess(guest.pid, this.tree.cgroupLines(guest), guest.pid, ['qemu', '-uuid', uuid]);
     this.tree.write(join(this.tree.runLibvirt, 'qemu', `${pidFileName(name)}.pid`), String(guest.pid));
     emulateGuest(this.kernel, this.tree, guest);
     const scope = this.tree.weightDir(guest);
