@@ -54,8 +54,17 @@ export class DiskReadings {
   /** Canonical text of the throttle; null when it is not known (yet: then it is asked for). */
   throttle(domain: Domain, target: string): string | null {
     const reading = this.of(domain, target);
-    if (reading === null) this.#wanted(domain);
-    return reading?.throttle == null ? null : formatDiskThrottle(reading.throttle);
+    if (reading?.throttle != null) return formatDiskThrottle(reading.throttle);
+    if (reading === null || reading.throttleProblem === null) this.#wanted(domain);
+    return null;
+  }
+
+  /** Throttles may be others by now: unknown until QEMU has been asked again. Counters stand. */
+  doubt(uuid: string): void {
+    const known = this.#known.get(uuid);
+    if (known === undefined) return;
+    const disks = [...known.disks].map(([target, disk]) => [target, { ...disk, throttle: null }] as const);
+    this.#known.set(uuid, { ...known, disks: new Map(disks) });
   }
 
   /** Asks now. Resolves when the answer is there, or will not come. */
@@ -111,7 +120,7 @@ export class DiskReadings {
     // What was known of another instance says nothing; of this one it may still be true.
     if (!answer.ok) return;
     const before = this.#known.get(uuid);
-    const disks = new Map(answer.value.map((disk) => [disk.target, disk]));
+    const disks = new Map(answer.value.map((disk) => [disk.target, before?.id === id ? lasting(disk, before) : disk]));
     this.#known.set(uuid, { id, atMs: this.#options.monotonicMs(), disks });
     if (before?.id !== id || throttlesOf(before.disks) !== throttlesOf(disks)) this.#options.onLearnt(uuid);
   }
@@ -119,6 +128,11 @@ export class DiskReadings {
 
 function hasDisks({ tuning }: NonNullable<Domain['facts']>): boolean {
   return tuning.disks.length > 0;
+}
+
+/** A disk that QEMU could throttle is one that it can: what stands there is not known at the moment. */
+function lasting(disk: DiskReading, { disks }: Known): DiskReading {
+  return disks.get(disk.target)?.throttleProblem === null ? { ...disk, throttleProblem: null } : disk;
 }
 
 function throttlesOf(disks: ReadonlyMap<string, DiskReading>): string {

@@ -49,7 +49,9 @@ export class GuestEvents {
 
   /** A call that had overrun came back: whatever it did is read first, then nothing of ours can land any more. */
   async #onRecovered(uuid: string): Promise<void> {
+    this.#parts.disks.doubt(uuid);
     await this.#parts.inventory.refreshFacts(uuid);
+    await this.#readDisks(uuid);
     this.#parts.teller.resolve(uuid);
     this.#parts.teller.forget(uuid);
     this.#parts.contention.retry();
@@ -69,6 +71,8 @@ export class GuestEvents {
 
   /** A disk or an interface came or went, or its throttle was changed. */
   async #onDevice(uuid: string): Promise<void> {
+    // What QEMU said before must not be held against what libvirt says now.
+    this.#parts.disks.doubt(uuid);
     await this.#refresh(uuid);
     await this.#readDisks(uuid);
   }
@@ -93,6 +97,7 @@ export class GuestEvents {
     if (!(await this.#reconciler.resync())) return;
     for (const { uuid } of this.#parts.inventory.all()) {
       this.#parts.teller.forget(uuid);
+      this.#parts.disks.doubt(uuid);
       this.#go(this.#refresh(uuid));
     }
   }
@@ -111,7 +116,9 @@ export class GuestEvents {
   async onTold(errand: Errand, outcome: LibvirtOutcome<null>): Promise<void> {
     const { uuid, subject } = errand;
     const key = `${uuid} ${subject}`;
-    const { counters, log, tellFailures } = this.#parts;
+    const { counters, disks, log, tellFailures } = this.#parts;
+    // However it ended, some of it may have been carried out.
+    if (setsThrottle(errand)) disks.doubt(uuid);
     if (outcome.ok) {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
@@ -130,9 +137,9 @@ export class GuestEvents {
     log.warn('libvirt.tell_failed', { uuid, control: subject, failure: outcome.failure, reason: outcome.message });
   }
 
-  async #readBack({ uuid, message }: Errand): Promise<void> {
-    await this.#parts.inventory.refreshFacts(uuid);
-    if ('calls' in message && message.calls.some(({ call }) => call === 'throttle')) await this.#readDisks(uuid);
+  async #readBack(errand: Errand): Promise<void> {
+    await this.#parts.inventory.refreshFacts(errand.uuid);
+    if (setsThrottle(errand)) await this.#readDisks(errand.uuid);
   }
 
   async onArrival(uuid: string, pid: number): Promise<void> {
@@ -229,4 +236,8 @@ export class GuestEvents {
     await this.#parts.inventory.refreshFacts(uuid);
     this.#reconciler.request(uuid);
   }
+}
+
+function setsThrottle({ message }: Errand): boolean {
+  return 'calls' in message && message.calls.some(({ call }) => call === 'throttle');
 }

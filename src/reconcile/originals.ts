@@ -42,11 +42,43 @@ export function originalOf(input: OriginalsInput): Original {
     if (sibling?.written.includes(found.text)) return sibling.original;
     return found;
   }
-  if (prior?.written.includes(found.text)) return prior.original;
+  if (prior !== undefined && isOurs(control, setting.key, prior, found.text)) {
+    return { text: withoutOurs(control, setting.key, prior, found.text), from: prior.original.from };
+  }
   const moved = travelledSetting(domain, control.id, setting.key);
-  if (moved?.written.includes(found.text)) return { text: moved.original.text, from: 'metadata' };
+  if (moved !== null && isOurs(control, setting.key, moved, found.text)) {
+    return { text: withoutOurs(control, setting.key, moved, found.text), from: 'metadata' };
+  }
   if (input.baselineUnknown && actual === setting.text) return fromDefinition(control, domain, setting.key) ?? found;
   return found;
+}
+
+/** As a whole, or of a text that holds others' values beside ours, in a part. */
+export function isOurs(control: Control, key: string, known: JournaledSetting, text: string): boolean {
+  return known.written.includes(text) || withoutOurs(control, key, known, text, text) !== text;
+}
+
+/** What would stand there without ours. `plain`: of a control that has its places to itself; default: the original. */
+export function withoutOurs(
+  control: Control,
+  key: string,
+  { original, written }: JournaledSetting,
+  text: string,
+  plain: string = original.text,
+): string {
+  return control.beneath?.(key, text, original.text, written) ?? plain;
+}
+
+/** Of a text that is to be written, what of it is ours; what others have set beside it is not ours to take away again. */
+export function ownText(
+  control: Control,
+  { key, text }: Setting,
+  actual: string | null,
+  known: JournaledSetting,
+): string {
+  if (control.beneath === undefined || actual === null) return text;
+  const theirs = withoutOurs(control, key, known, actual);
+  return control.beneath(key, text, known.original.text, [theirs]);
 }
 
 /** A record that travelled with the guest, when this host has none of its own: taken over before anything is written. */

@@ -6,6 +6,7 @@
 import type { Control, Place, Setting, Tell } from '../controls/control.js';
 import type { Domain } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
+import { isOurs, withoutOurs } from './originals.js';
 import type { ControlPlan, DomainInput, PlannedWrite } from './plan.js';
 
 /** A recorded place that is to be given up. */
@@ -89,32 +90,23 @@ function leave(
   { domain, host, sight, occasion }: DomainInput,
 ): LeftBehind & { readonly readable: boolean } {
   const { key } = at;
-  const { original, written } = journaled;
   const actual = sight.read(at);
-  const without = (standing: string | null): string => {
-    const text =
-      standing === null ? original.text : (control.beneath?.(key, standing, original.text, written) ?? original.text);
-    return control.restoredAs?.(text, host) ?? text;
-  };
   const said = saidByLibvirt(control, key, domain);
-  const text = without(actual ?? said ?? null);
+  const standing = actual ?? said;
+  const without = standing === undefined ? journaled.original.text : withoutOurs(control, key, journaled, standing);
+  const text = control.restoredAs?.(without, host) ?? without;
   // libvirt's view is put back where it still says what we told it.
-  const behind = said !== undefined && said !== text && isOurs(said);
+  const behind = said !== undefined && said !== text && isOurs(control, key, journaled, said);
   if (actual === null) {
     return { key, write: null, foreign: false, told: behind ? text : null, done: false, readable: false };
   }
-  const foreign = actual !== text && !isOurs(actual);
+  const foreign = actual !== text && !isOurs(control, key, journaled, actual);
   const why = occasion === 'release' ? 'release' : 'leave';
   const write: PlannedWrite | null =
     foreign || actual === text ? null : { ...at, text, from: actual, why, action: 'restore', source: null };
   const through = write !== null && write.writer !== 'direct';
   const told = (behind || through) && !(foreign && control.tellsApart === true) ? text : null;
   return { key, write, foreign, told, done: write === null && told === null, readable: true };
-
-  /** As a whole, or of a text that holds others' values beside ours, in a part. */
-  function isOurs(standing: string): boolean {
-    return written.includes(standing) || (control.beneath !== undefined && without(standing) !== standing);
-  }
 }
 
 /** What stands there by libvirt's live XML; undefined where it does not run the guest, or has no such thing. */

@@ -7,7 +7,7 @@ import type { Domain } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
-import { adoptedRecord, confirmedIn, instanceOf, originalOf } from './originals.js';
+import { adoptedRecord, confirmedIn, instanceOf, isOurs, originalOf, ownText } from './originals.js';
 import { type LeftBehind, leftBehind, planRestore, saidByLibvirt } from './plan-restore.js';
 import type { Why } from './types.js';
 
@@ -171,18 +171,24 @@ function nextRecord(
       ? record !== null || input.baselineUnknown || domain.state === 'starting'
       : stored.instance !== instance || unsettled || dropped.length > 0 || gone.length > 0;
   // A repair of a value that is on record needs no disk.
-  const recorded = states.every(({ setting }) => stored?.settings[setting.key]?.written.includes(setting.text));
-  // What others set beside ours has changed the text: without it on record, a release would take ours for theirs.
-  const merged = stored !== null && control.merges === true && !recorded;
-  if (!due && !merged && (!writing || recorded)) return null;
+  const recorded = states.every(({ setting, actual }) => {
+    const known = stored?.settings[setting.key];
+    return known?.written.includes(ownText(control, setting, actual, known));
+  });
+  if (!due && (!writing || recorded)) return null;
   const settings = record === null ? {} : carriedOver(record, instance, gone);
   for (const key of dropped) delete settings[key];
   for (const { setting, actual } of states) {
     if (actual === null && domain.state !== 'starting') continue;
     const original = originalOf({ ...input, control, record, setting, actual });
-    const written = settings[setting.key]?.written ?? [];
-    const standing = input.unsettled(control.id) ? written : written.filter((text) => text === actual);
-    settings[setting.key] = { original, written: [...new Set([...standing, setting.text])] };
+    const known: JournaledSetting = { original, written: settings[setting.key]?.written ?? [] };
+    const own = ownText(control, setting, actual, known);
+    const standing = known.written.filter(
+      (text) =>
+        input.unsettled(control.id) ||
+        (actual !== null && isOurs(control, setting.key, { original, written: [text] }, actual)),
+    );
+    settings[setting.key] = { original, written: [...new Set([...standing, own])] };
   }
   if (stored === null && Object.keys(settings).length === 0) return null;
   const next: JournalRecord = { uuid: domain.uuid, name: domain.name, control: control.id, instance, settings };
