@@ -129,6 +129,8 @@ function toldOutcome(
   actual: string | null,
 ): Pick<WriteOutcome, 'outcome' | 'message'> {
   if (actual === text) return { outcome: 'applied', message: null };
+  // Read back it could not be: the next look that can will tell.
+  if (outcome.ok && actual === null) return { outcome: 'applied', message: `${writer} took it; not read back yet` };
   if (outcome.ok)
     return { outcome: 'failed', message: `${writer} took ${text} and ${actual ?? 'nothing'} stands there` };
   return { outcome: outcome.failure === 'vanished' ? 'vanished' : 'failed', message: outcome.message };
