@@ -12,13 +12,15 @@ const RETRY_MS = 30_000;
 const AGAIN_MS = 300_000;
 
 export interface HostDevicesOptions {
-  readonly block: Pick<BlockDevices, 'imageDevice' | 'wholeDisks' | 'diskQueue'>;
+  readonly block: Pick<BlockDevices, 'imageDevice' | 'wholeDisks' | 'diskQueue'> &
+    Partial<Pick<BlockDevices, 'forget'>>;
   readonly monotonicMs: () => number;
   onLearnt(uuid: string, devices: ReadonlyMap<string, HostDevice>): void;
 }
 
 interface Looked {
   readonly facts: DomainFacts;
+  readonly devices: ReadonlyMap<string, HostDevice>;
   readonly notBeforeMs: number;
 }
 
@@ -46,23 +48,37 @@ export class HostDevices {
     while (this.#looking.size > 0) await Promise.all(this.#looking.values());
   }
 
+  /** The running instance is gone; the next may find other disks under the same paths. */
   forget(uuid: string): void {
+    for (const { path } of this.#looked.get(uuid)?.facts.tuning.disks ?? []) {
+      if (path !== null) this.#options.block.forget?.(path);
+    }
     this.#looked.delete(uuid);
   }
 
   async #look(uuid: string, facts: DomainFacts): Promise<void> {
     const { block, monotonicMs, onLearnt } = this.#options;
+    const before = this.#looked.get(uuid);
     const devices = new Map<string, HostDevice>();
     let passing = false;
     for (const disk of facts.tuning.disks) {
       if (disk.path === null) continue;
       const found = await deviceOf(block, disk, disk.path);
-      devices.set(disk.target, found.device);
       passing ||= found.passing;
+      // A file system that does not answer has not moved the image: limits must not be lifted for it. Without an earlier
+      // answer it is not known yet.
+      const device = found.passing ? earlier(before, disk) : found.device;
+      if (device !== null) devices.set(disk.target, device);
     }
-    this.#looked.set(uuid, { facts, notBeforeMs: monotonicMs() + (passing ? RETRY_MS : AGAIN_MS) });
+    this.#looked.set(uuid, { facts, devices, notBeforeMs: monotonicMs() + (passing ? RETRY_MS : AGAIN_MS) });
     onLearnt(uuid, devices);
   }
+}
+
+/** What was known of the same image in the same place; null when nothing. */
+function earlier(looked: Looked | undefined, { target, path }: DiskDevice): HostDevice | null {
+  const same = looked?.facts.tuning.disks.some((disk) => disk.target === target && disk.path === path) === true;
+  return same ? (looked.devices.get(target) ?? null) : null;
 }
 
 function pathsOf({ tuning }: DomainFacts): string {

@@ -22,14 +22,20 @@ export interface LeftBehind {
   readonly done: boolean;
 }
 
-export function planRestore(control: Control, record: JournalRecord, input: DomainInput): ControlPlan | null {
+/** `all`: also what cannot be read now, where libvirt says that it is ours. */
+export function planRestore(
+  control: Control,
+  record: JournalRecord,
+  input: DomainInput,
+  { all }: { readonly all: boolean },
+): ControlPlan | null {
   const { domain } = input;
   // A saved image may bring our values back: the record waits for the guest's next start, and for the end of that start.
   if (domain.cgroup === null || domain.obstacle !== null) return null;
   if (domain.state === 'starting' && control.early !== true) return null;
   // None of its places can be found, the groups of its controller, say: that is no reason to think that nothing is there.
   if (!Object.keys(record.settings).some((key) => placeOf(control, key, domain) !== null)) return null;
-  const left = leavings(control, record, new Set(), input, { all: true });
+  const left = leavings(control, record, new Set(), input, { all });
   const writes = left.flatMap(({ write }) => (write === null ? [] : [write]));
   const states = writes.map(({ from, why: _why, action: _action, source: _source, ...setting }) => ({
     setting,

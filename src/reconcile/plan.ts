@@ -73,13 +73,14 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, sight);
   const record =
     input.record(control.id) ?? (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
-  if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input);
+  if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input, { all: true });
   if (domain.obstacle !== null) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
     return idle(control, unsupported);
   }
   if (desired.kind !== 'set' && desired.giveBack === true && record !== null) {
-    const restore = planRestore(control, record, input);
+    // That a place cannot be read now may be all that is wrong with it.
+    const restore = planRestore(control, record, input, { all: false });
     return restore === null ? idle(control, desired) : { ...restore, desired };
   }
   if (desired.kind !== 'set' || domain.cgroup === null) return idle(control, desired);
