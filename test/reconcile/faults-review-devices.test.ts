@@ -1,0 +1,54 @@
+/** What is looked up beside the cycle (devices under images, QEMU's throttles) and does not answer, or answers late. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { EmulatedBench } from './emulated-bench.js';
+
+const IMAGE = '/images/vda.img';
+const GUEST = { name: 'db-1', disks: [{ target: 'vda', path: IMAGE, cache: 'none' }] };
+
+describe('a file system that does not answer', () => {
+  let at: EmulatedBench;
+  beforeEach(() => {
+    at = new EmulatedBench('v2-nested');
+  });
+  afterEach(() => at.remove());
+
+  const ioMax = (uuid: string) => at.value(uuid, 'io', 'io.max');
+
+  test('lifts no limit on the devices under the images, not in a daemon that starts meanwhile either', async () => {
+    const uuid = at.addGuest(GUEST);
+    at.setClass('disk: { via: cgroup, limit: { read: 10MiB/s } }');
+    await at.boot();
+    await at.settle();
+    assert.match(ioMax(uuid), /rbps=10485760/);
+    at.disks.images.set(IMAGE, null);
+    at.elapsedMs += 400_000;
+    await at.cycles(3);
+    assert.match(ioMax(uuid), /rbps=10485760/, 'lifted');
+    assert.equal(at.control(uuid, 'disk.limit')?.status, 'holds');
+    await at.boot();
+    await at.cycles(2);
+    assert.match(ioMax(uuid), /rbps=10485760/, 'lifted after a restart');
+    at.disks.images.delete(IMAGE);
+    at.elapsedMs += 30_000;
+    await at.cycles(2);
+    assert.equal(at.control(uuid, 'disk.limit')?.status, 'holds');
+  });
+
+  test('a daemon that starts while QEMU cannot be asked for one throttle gives nothing back', async () => {
+    const uuid = at.addGuest({ name: 'db-1', disks: [{ target: 'vda' }] });
+    at.setClass('disk: { limit: { iops: 900 } }');
+    await at.boot();
+    await at.settle();
+    const throttleProblem = 'Timed out during operation: cannot acquire state change lock';
+    const disks = at.libvirt.disks.bind(at.libvirt);
+    at.libvirt.disks = async (...args) => {
+      const answer = await disks(...args);
+      if (!answer.ok) return answer;
+      return { ok: true, value: answer.value.map((one) => ({ ...one, throttle: null, throttleProblem })) };
+    };
+    await at.boot();
+    await at.cycles(3);
+    assert.deepEqual(at.libvirt.tuning(uuid).disks[0]?.throttle.fields, { total_iops_sec: 900 });
+  });
+});
