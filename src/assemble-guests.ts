@@ -91,7 +91,7 @@ export function assembleGuests(options: GuestsOptions): Guests {
   };
 
   const disks = new DiskReadings({ libvirt, monotonicMs: clock.monotonicMs, onLearnt });
-  const taps = instead.taps ?? new Taps(clock.monotonicMs);
+  const taps = instead.taps ?? new Taps();
   const interfaces = new InterfaceCounters();
   const accounts = new Accounts({ procRoot: config.paths.proc, pageBytes: pageBytes(), disks, interfaces, clock });
   const inventory: Inventory = new Inventory({

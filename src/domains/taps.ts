@@ -8,23 +8,18 @@ import { type InterfaceKind, interfaceIdentity } from '../host/net/interface.js'
 import { type BandwidthReading, shaperOf, TrafficControl } from '../host/net/tc.js';
 import type { Domain } from './types.js';
 
-/** Both directions come with one reading. */
-const FRESH_MS = 50;
-
 interface Seen {
-  readonly atMs: number;
   readonly kind: InterfaceKind;
   readonly reading: BandwidthReading;
 }
 
 export class Taps {
   readonly #control = new TrafficControl();
-  readonly #monotonicMs: () => number;
+  /**
+   * Both directions come with one reading, which holds for this turn of the event loop and no longer: what libvirt has just
+   * been told must be read back, and it answers within 20 ms.
+   */
   readonly #seen = new Map<string, Seen>();
-
-  constructor(monotonicMs: () => number) {
-    this.#monotonicMs = monotonicMs;
-  }
 
   /** Canonical text; null when the interface is gone or cannot be read. */
   read({ facts }: Domain, device: string, direction: 'in' | 'out'): string | null {
@@ -41,15 +36,12 @@ export class Taps {
   }
 
   #look(device: string): Seen | null {
-    const nowMs = this.#monotonicMs();
     const before = this.#seen.get(device);
-    if (before !== undefined && nowMs - before.atMs < FRESH_MS) return before;
+    if (before !== undefined) return before;
     const identity = interfaceIdentity(device);
-    if (identity.state !== 'found') {
-      this.#seen.delete(device);
-      return null;
-    }
-    const seen = { atMs: nowMs, kind: identity.kind, reading: this.#control.read(device, identity.kind) };
+    if (identity.state !== 'found') return null;
+    if (this.#seen.size === 0) setImmediate(() => this.#seen.clear());
+    const seen = { kind: identity.kind, reading: this.#control.read(device, identity.kind) };
     this.#seen.set(device, seen);
     return seen;
   }
