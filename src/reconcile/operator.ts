@@ -113,7 +113,11 @@ export class Operator implements Commands {
   async #lookAt(targets: readonly { readonly uuid: string }[]): Promise<CycleResult> {
     const uuids = targets.map(({ uuid }) => uuid);
     await lookAhead(this.#parts, uuids);
-    const result = await this.#withTold(await cycle(this.#parts, uuids));
+    const first = await cycle(this.#parts, uuids);
+    await this.#settleTold();
+    // A call that was under way about the same value, a repair say, has kept the new one from being told.
+    await cycle(this.#parts, uuids);
+    const result = await this.#withTold(first);
     await cycle(this.#parts, uuids);
     await this.#settleTold();
     this.#parts.slices.retry();
