@@ -1,6 +1,6 @@
 /**
- * Where the kernel accounts a guest's memory and disk requests, found without virtslad: on cgroup v1 a group in each
- * controller's tree, on v2 the group that holds `emulator` and `vcpuN`. Source: cgroups(7), /proc/PID/cgroup.
+ * Where the kernel accounts and limits a guest's memory, disk requests and CPUs, found without virtslad: on cgroup v1 a
+ * group in each controller's tree, on v2 the group that holds `emulator` and `vcpuN`. Source: cgroups(7), /proc/PID/cgroup.
  */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -10,7 +10,7 @@ export interface ControllerGroup {
   readonly directory: string;
 }
 
-export function controllerGroup(pid: number, controller: 'memory' | 'blkio'): ControllerGroup {
+export function controllerGroup(pid: number, controller: 'memory' | 'blkio' | 'cpuset'): ControllerGroup {
   const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
   for (const line of lines) {
     const [, controllers = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];

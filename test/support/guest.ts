@@ -71,11 +71,11 @@ export class Guest {
   /** Returns when libvirt reports the guest as running. */
   async start(): Promise<void> {
     if (!this.#persistent) {
-      await this.#virshOk(['create', this.#xmlPath]);
+      await this.virshOk(['create', this.#xmlPath]);
       return;
     }
-    await this.#virshOk(['define', this.#xmlPath]);
-    await this.#virshOk(['start', this.uuid]);
+    await this.virshOk(['define', this.#xmlPath]);
+    await this.virshOk(['start', this.uuid]);
   }
 
   /** Waits until every vCPU always wants a CPU, whether it gets one or not: the BIOS is over, the boot sector spins. */
@@ -114,7 +114,7 @@ export class Guest {
 
   /** Returns when libvirt has let go of it, for which a virtio disk needs a guest that burns. */
   async unplugDisk(target: string): Promise<void> {
-    await this.#virshOk(['detach-disk', this.uuid, target, '--live']);
+    await this.virshOk(['detach-disk', this.uuid, target, '--live']);
     const isGone = async (): Promise<boolean> => !(await this.#list('domblklist')).some(([name]) => name === target);
     await waitUntil(`guest ${this.name} to let go of disk ${target}`, isGone, { seconds: 10 });
   }
@@ -139,27 +139,39 @@ export class Guest {
   /** Returns when libvirt has let go of it, for which it needs a guest that burns. */
   async unplugInterface(mac: string): Promise<void> {
     const type = (await this.interfaces()).find((each) => each.mac === mac)?.type ?? '';
-    await this.#virshOk(['detach-interface', this.uuid, type, '--mac', mac, '--live']);
+    await this.virshOk(['detach-interface', this.uuid, type, '--mac', mac, '--live']);
     const isGone = async (): Promise<boolean> => !(await this.interfaces()).some((each) => each.mac === mac);
     await waitUntil(`guest ${this.name} to let go of interface ${mac}`, isGone, { seconds: 10 });
   }
 
   /** Plugs vCPUs in, `count` altogether, `maxVcpus` at most. Never fewer: QEMU cannot take them out under emulation. */
   async plugVcpus(count: number): Promise<void> {
-    await this.#virshOk(['setvcpus', this.uuid, String(count), '--live']);
+    await this.virshOk(['setvcpus', this.uuid, String(count), '--live']);
     this.#vcpus = count;
   }
 
   /** Saves it to a file and goes on from there: a new process, new groups, a new libvirt id. */
   async saveAndRestore(): Promise<void> {
     const path = `${this.#imagePath}.saved`;
-    await this.#virshOk(['save', this.uuid, path]);
-    await this.#virshOk(['restore', path]);
+    await this.virshOk(['save', this.uuid, path]);
+    await this.virshOk(['restore', path]);
     rmSync(path);
+  }
+
+  /** Targets of its disks and drives now. */
+  async disks(): Promise<string[]> {
+    return (await this.#list('domblklist')).map(([target = '']) => target);
   }
 
   virsh(args: readonly string[]): Promise<CommandResult> {
     return execute('virsh', ['-q', '-c', this.#libvirt.uri, ...args]);
+  }
+
+  /** Gives what virsh prints; throws with its error. */
+  async virshOk(args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.virsh(args);
+    if (code !== 0) throw new Error(`virsh ${args.join(' ')} (${this.name}): ${stderr.trim()}`);
+    return stdout;
   }
 
   /** `virsh schedinfo` as it prints it. */
@@ -171,7 +183,7 @@ export class Guest {
     const path = `${this.#xmlPath}.device`;
     writeFileSync(path, deviceXml);
     try {
-      await this.#virshOk(['attach-device', this.uuid, path, '--live']);
+      await this.virshOk(['attach-device', this.uuid, path, '--live']);
     } finally {
       rmSync(path);
     }
@@ -181,11 +193,6 @@ export class Guest {
   async #list(command: 'domblklist' | 'domiflist'): Promise<string[][]> {
     const text = await output('virsh', ['-q', '-c', this.#libvirt.uri, command, this.uuid]);
     return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim().split(/\s+/)]));
-  }
-
-  async #virshOk(args: readonly string[]): Promise<void> {
-    const { code, stderr } = await this.virsh(args);
-    if (code !== 0) throw new Error(`virsh ${args.join(' ')} (${this.name}): ${stderr.trim()}`);
   }
 }
 

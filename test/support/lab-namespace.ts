@@ -12,11 +12,11 @@ export async function runInNamespace(labDirectory: string, script: string, args:
   await output('nsenter', ['--target', pid, '--mount', 'sh', '-euc', script, 'sh', ...args]);
 }
 
-/** Makes a device of the host, such as /dev/loop3, known under the same path. */
-export async function exposeDevice(labDirectory: string, path: string): Promise<void> {
+/** Makes a device of the host, such as /dev/loop3, known under the same path. Mode 0666: the guests may open it. */
+export async function exposeDevice(labDirectory: string, path: string, mode: '0600' | '0666' = '0666'): Promise<void> {
   const script = `
 mkdir -p "$(dirname "$1")"
-[ -e "$1" ] || mknod -m 0666 "$1" "$2" "0x$3" "0x$4"`;
+[ -e "$1" ] || mknod -m ${mode} "$1" "$2" "0x$3" "0x$4"`;
   const [kind = '', major = '', minor = ''] = (await output('stat', ['-L', '-c', '%F/%t/%T', path])).trim().split('/');
   await runInNamespace(labDirectory, script, [path, kind.startsWith('block') ? 'b' : 'c', major, minor]);
 }
