@@ -103,7 +103,11 @@ function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, s
 function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: ReadonlyMap<string, string>): void {
   const { uuid, facts } = plan.domain;
   const subject = control.control.id;
-  if (control.tell === null && !parts.teller.busy(uuid, subject)) parts.tellFailures.delete(`${uuid} ${subject}`);
+  // Nothing to tell because all is well, and not because nobody knows what stands there.
+  const known = control.states.every(({ actual }) => actual !== null);
+  if (control.tell === null && known && !parts.teller.busy(uuid, subject)) {
+    parts.tellFailures.delete(`${uuid} ${subject}`);
+  }
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
   if (control.tell === null || facts === null || blocked || parts.teller.busy(uuid, subject)) return;
   // Told after the kernel: it would write what the kernel has refused, or not been asked for yet.
