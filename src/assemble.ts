@@ -39,7 +39,7 @@ import { Reconciler } from './reconcile/reconciler.js';
 import { SliceGuarantees } from './reconcile/slice-guarantees.js';
 import { SLICE_CONTROL } from './reconcile/slice-plan.js';
 import { Teller } from './reconcile/tell.js';
-import { setUnit } from './reconcile/unit-properties.js';
+import { settledUnit, setUnit } from './reconcile/unit-properties.js';
 import { SnapshotBuilder } from './snapshot/build.js';
 
 export interface Core {
@@ -118,7 +118,8 @@ export function assemble(options: AssembleOptions): Core {
   const tellFailures = new Map<string, string>();
   const teller = new Teller({
     libvirt,
-    setUnit: (unit) => setUnit(systemd, unit),
+    setUnit: (unit, mayBegin) => setUnit(systemd, unit, mayBegin),
+    settledUnit: (unit) => settledUnit(systemd, unit),
     monotonicMs: clock.monotonicMs,
     onDone: (errand, outcome) => core.events.onTold(errand, outcome),
     mayTell: ({ uuid }) => gate.stop() === null && handsOff.of(uuid)?.kind !== 'held',

@@ -19,8 +19,10 @@ export interface Errand {
 
 export interface TellerOptions {
   readonly libvirt: LibvirtClient;
-  /** Sets properties of a systemd unit. */
-  setUnit(unit: UnitProperties): Promise<LibvirtOutcome<null>>;
+  /** Sets properties of a systemd unit. `mayBegin` is asked when its turn has come. */
+  setUnit(unit: UnitProperties, mayBegin: () => boolean): Promise<LibvirtOutcome<null>>;
+  /** Resolves when systemd has done, or will not do any more, what it was asked about this unit until now. */
+  settledUnit(unit: UnitProperties): Promise<void>;
   readonly monotonicMs: () => number;
   /** Asked again right before each call: the kill switch and a hold stop what is queued. */
   mayTell(errand: Errand): boolean;
@@ -52,6 +54,10 @@ export class Teller {
   readonly #current = new Map<string, string>();
   /** `UUID SUBJECT` of calls that overran: libvirt may still carry them out. */
   readonly #unresolved = new Set<string>();
+  /** The same of systemd. */
+  readonly #late = new Set<string>();
+  /** uuid → subject → what was refused and is tried again once something else was set. */
+  readonly #refused = new Map<string, Map<string, Errand>>();
   /** `UUID SUBJECT` → how the last call went. */
   readonly #last = new Map<string, Last>();
 
@@ -73,13 +79,15 @@ export class Teller {
 
   /** True while a call about this is waiting or under way, or has overrun and may still be carried out. */
   busy(uuid: string, subject: string): boolean {
-    if (this.#unresolved.has(`${uuid} ${subject}`)) return true;
+    if (this.#unresolved.has(`${uuid} ${subject}`) || this.#late.has(`${uuid} ${subject}`)) return true;
+    if (this.#refused.get(uuid)?.has(subject) === true) return true;
     return this.#current.get(uuid) === subject || (this.#queues.get(uuid)?.has(subject) ?? false);
   }
 
   /** Somebody else has changed libvirt's view, or an operator wants it done now: what was told before counts no more. */
   forget(uuid: string): void {
     dropOf(this.#last, uuid);
+    this.#refused.get(uuid)?.clear();
   }
 
   /** Calls that had overrun have come back, or the guest is gone: nothing of ours can land any more. */
@@ -93,18 +101,31 @@ export class Teller {
   }
 
   async #drain(uuid: string, queue: Map<string, Errand>): Promise<void> {
-    const refused: Errand[] = [];
+    const refused = new Map<string, Errand>();
+    this.#refused.set(uuid, refused);
     for (let next = queue.values().next().value; next !== undefined; next = queue.values().next().value) {
       queue.delete(next.subject);
+      refused.delete(next.subject);
       const outcome = await this.#run(next);
-      if (outcome === 'refused') refused.push(next);
-      // Values may bound each other (memory, and memory with swap): what was refused may be right once another was set.
-      if (outcome === 'done')
-        for (const again of refused.splice(0)) if (!queue.has(again.subject)) await this.#run(again);
+      if (outcome === 'refused') refused.set(next.subject, next);
+      if (outcome === 'done') await this.#tryAgain(queue, refused);
     }
     this.#queues.delete(uuid);
+    this.#refused.delete(uuid);
     this.#running.delete(uuid);
     this.#options.onIdle(uuid);
+  }
+
+  /**
+   * Values may bound each other (memory, and memory with swap): what was refused may be right once another was set. Not
+   * over what was asked for since.
+   */
+  async #tryAgain(queue: ReadonlyMap<string, Errand>, refused: Map<string, Errand>): Promise<void> {
+    for (const again of [...refused.values()]) {
+      if (refused.get(again.subject) !== again) continue;
+      refused.delete(again.subject);
+      if (!queue.has(again.subject)) await this.#run(again);
+    }
   }
 
   async #run(errand: Errand): Promise<'done' | 'refused' | 'not made'> {
@@ -128,13 +149,36 @@ export class Teller {
   }
 
   /** Everything is tried; the outcome is that of the first that failed. */
-  async #call({ uuid, id, message }: Errand): Promise<LibvirtOutcome<null>> {
-    const { libvirt, setUnit } = this.#options;
-    if ('originalsXml' in message) return id === null ? NOTHING : libvirt.setOriginals(uuid, id, message.originalsXml);
+  async #call(errand: Errand): Promise<LibvirtOutcome<null>> {
+    const { libvirt, setUnit, mayTell } = this.#options;
+    const { uuid, id, message } = errand;
+    const mayBegin = (): boolean => mayTell(errand);
+    if ('originalsXml' in message) {
+      return id === null ? NOTHING : libvirt.setOriginals(uuid, id, message.originalsXml, mayBegin);
+    }
     const outcomes: LibvirtOutcome<null>[] = [];
-    if (message.calls.length > 0 && id !== null) outcomes.push(await libvirt.tune(uuid, id, message.calls));
-    for (const unit of message.units) outcomes.push(await setUnit(unit));
+    const late: UnitProperties[] = [];
+    if (message.calls.length > 0 && id !== null) outcomes.push(await libvirt.tune(uuid, id, message.calls, mayBegin));
+    for (const unit of message.units) {
+      const outcome = await setUnit(unit, mayBegin);
+      outcomes.push(outcome);
+      if (!outcome.ok && outcome.failure === 'timeout') late.push(unit);
+    }
+    if (late.length > 0) void this.#awaitUnits(errand, late);
     return outcomes.find(({ ok }) => !ok) ?? NOTHING;
+  }
+
+  /** What systemd has not answered it may still do. */
+  async #awaitUnits(errand: Errand, units: readonly UnitProperties[]): Promise<void> {
+    const key = keyOf(errand);
+    this.#late.add(key);
+    try {
+      await Promise.all(units.map((unit) => this.#options.settledUnit(unit)));
+    } catch (error) {
+      this.#options.onDefect(errand, error as Error);
+    }
+    this.#late.delete(key);
+    this.#options.onIdle(errand.uuid);
   }
 
   #note(errand: Errand, outcome: LibvirtOutcome<null>): void {
@@ -156,9 +200,9 @@ export class Teller {
   }
 }
 
-/** The call was not made: there is no connection, or the guest is quarantined. */
+/** The call was not made: there is no connection, the guest is quarantined, or it was called off. */
 export function isAway(outcome: LibvirtOutcome<null>): boolean {
-  return !outcome.ok && (outcome.failure === 'disconnected' || outcome.failure === 'quarantined');
+  return !outcome.ok && ['disconnected', 'quarantined', 'withdrawn'].includes(outcome.failure);
 }
 
 function dropOf(keyed: Map<string, unknown> | Set<string>, uuid: string): void {

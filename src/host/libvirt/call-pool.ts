@@ -37,6 +37,7 @@ type Outcome = LibvirtOutcome<CallValue>;
 interface PendingCall {
   readonly key: string;
   readonly call: Call;
+  readonly mayBegin: () => boolean;
   readonly resolve: (outcome: Outcome) => void;
 }
 
@@ -71,12 +72,13 @@ export class CallPool {
     return this.#abandoned.size + [...this.#slots].filter((slot) => slot.overran).length;
   }
 
-  call(key: string, call: Call): Promise<Outcome> {
+  /** `mayBegin` is asked when a thread has come free for it. */
+  call(key: string, call: Call, mayBegin: () => boolean = () => true): Promise<Outcome> {
     if (this.#quarantined.has(key)) {
       return Promise.resolve(failure('quarantined', 'an earlier call about this domain has not come back yet'));
     }
     return new Promise((resolve) => {
-      this.#queues[queueOf(call)].push({ key, call, resolve });
+      this.#queues[queueOf(call)].push({ key, call, mayBegin, resolve });
       this.#dispatch();
     });
   }
@@ -111,6 +113,10 @@ export class CallPool {
       }
       const pending = this.#nextCall();
       if (pending === null) return;
+      if (!pending.mayBegin()) {
+        pending.resolve(failure('withdrawn', 'not made: what it was to do was called off while it waited'));
+        continue;
+      }
       this.#begin(idle === 'new' ? this.#startSlot() : idle, pending);
     }
   }
@@ -127,11 +133,25 @@ export class CallPool {
     const busy = new Set(underWay.map(({ key }) => key));
     // Those of a round wait for QEMU: one at a time, so that guests that hang do not hold all threads at once.
     const roundUnderWay = underWay.some(({ call, slot }) => call.op === 'disks' && !slot.overran);
+    if (!roundUnderWay && !this.#hasThreadToSpare()) this.#failRounds();
     for (const queue of roundUnderWay ? this.#queues.slice(0, 2) : this.#queues) {
       const index = queue.findIndex((pending) => !busy.has(pending.key));
       if (index >= 0) return queue.splice(index, 1)[0] ?? null;
     }
     return null;
+  }
+
+  /** False when one more call that hangs would leave no thread for anybody's limits. */
+  #hasThreadToSpare(): boolean {
+    const { size, abandonedMax } = this.#options;
+    const stuck = [...this.#slots].filter((slot) => slot.overran).length;
+    return this.#abandoned.size < abandonedMax || size - stuck > 1;
+  }
+
+  #failRounds(): void {
+    for (const { resolve } of this.#queues[2].splice(0)) {
+      resolve(failure('timeout', `not asked: ${this.stuck} libvirt workers wait for guests that do not answer`));
+    }
   }
 
   #startSlot(): Slot {

@@ -9,6 +9,7 @@ export type LibvirtFailure =
   | 'timeout' // the call overran its deadline; the domain is quarantined
   | 'quarantined' // an earlier call about this domain overran and has not come back
   | 'disconnected' // no connection now; retried in the background
+  | 'withdrawn' // not made: it was not wanted any more when its turn came
   | 'refused'; // libvirt answered with an error
 
 export type LibvirtOutcome<T> =
@@ -163,14 +164,15 @@ export interface LibvirtClient {
   /**
    * Live only (VIR_DOMAIN_AFFECT_LIVE). All calls are made, one after the other, whatever becomes of the first; the
    * outcome is that of the first that failed. Refused as `vanished` when the running instance is not `id` any more. One that
-   * ended as `timeout` may still take effect later, before `recovered`: read again then.
+   * ended as `timeout` may still take effect later, before `recovered`: read again then. `mayBegin` is asked when its turn
+   * has come, behind those of hundreds of guests perhaps.
    */
-  tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>>;
+  tune(uuid: string, id: number, calls: readonly TuneCall[], mayBegin?: () => boolean): Promise<LibvirtOutcome<null>>;
   /**
    * Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this; one that
    * libvirt is busy with is refused at once. One guest at a time, after all other calls.
    */
   disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>>;
   /** Sets, or with null removes, our element in the live metadata. */
-  setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>>;
+  setOriginals(uuid: string, id: number, xml: string | null, mayBegin?: () => boolean): Promise<LibvirtOutcome<null>>;
 }

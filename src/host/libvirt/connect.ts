@@ -166,21 +166,26 @@ class WorkerLibvirtClient implements LibvirtClient {
     return { ok: true, value: reviveFacts(facts) };
   }
 
-  async tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> {
-    return calls.length === 0 ? { ok: true, value: null } : this.#call({ op: 'tune', uuid, id, calls });
+  async tune(
+    uuid: string,
+    id: number,
+    calls: readonly TuneCall[],
+    mayBegin?: () => boolean,
+  ): Promise<LibvirtOutcome<null>> {
+    return calls.length === 0 ? { ok: true, value: null } : this.#call({ op: 'tune', uuid, id, calls }, mayBegin);
   }
 
   disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
     return this.#call({ op: 'disks', uuid, id });
   }
 
-  setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
-    return this.#call({ op: 'setOriginals', uuid, id, xml });
+  setOriginals(uuid: string, id: number, xml: string | null, mayBegin?: () => boolean): Promise<LibvirtOutcome<null>> {
+    return this.#call({ op: 'setOriginals', uuid, id, xml }, mayBegin);
   }
 
-  async #call<T>(call: Exclude<Call, { op: 'list' }>): Promise<LibvirtOutcome<T>> {
+  async #call<T>(call: Exclude<Call, { op: 'list' }>, mayBegin?: () => boolean): Promise<LibvirtOutcome<T>> {
     if (!this.#connected) return this.#disconnected();
-    return (await this.#guests.call(call.uuid, call)) as LibvirtOutcome<T>;
+    return (await this.#guests.call(call.uuid, call, mayBegin)) as LibvirtOutcome<T>;
   }
 
   #startList(): Promise<LibvirtOutcome<readonly ListedDomain[]>> {

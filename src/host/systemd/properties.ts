@@ -30,6 +30,7 @@ export const UINT64_MAX = 2n ** 64n - 1n;
 export type SystemdFailure =
   | 'absent' // no systemd, no system bus, no libsystemd.so.0, or stopped
   | 'vanished' // systemd has no such unit (any more)
+  | 'withdrawn' // not made: it was not wanted any more when its turn came
   | 'timeout' // the call, or the one before it, overran its deadline; it may still take effect
   | 'refused'; // systemd answered with an error
 
@@ -48,9 +49,9 @@ export interface SystemdProperties {
   /**
    * Until the next boot, or for a scope until it ends (SetUnitProperties, runtime). systemd writes the kernel's files a
    * moment after it has answered. A unit's runtime values stand in one small file each in /run/systemd, written anew at
-   * each call: call it for a change, not as a refresh.
+   * each call: call it for a change, not as a refresh. `mayBegin` is asked when its turn has come.
    */
-  set(unit: string, properties: readonly UnitPropertyValue[]): Promise<SystemdOutcome>;
+  set(unit: string, properties: readonly UnitPropertyValue[], mayBegin?: () => boolean): Promise<SystemdOutcome>;
   /** What systemd holds for the unit, whatever the kernel's files say. */
   get(unit: string, names: readonly UnitProperty[]): Promise<SystemdReading>;
   stop(): Promise<void>;
@@ -72,6 +73,7 @@ const ABANDONED_MAX = 2;
 
 interface Pending {
   readonly call: BusCall;
+  readonly mayBegin: () => boolean;
   readonly resolve: (outcome: BusOutcome) => void;
 }
 
@@ -104,11 +106,11 @@ class ThreadedProperties implements SystemdProperties {
     return existsSync(this.#bootedPath);
   }
 
-  async set(unit: string, properties: readonly UnitPropertyValue[]): Promise<SystemdOutcome> {
+  async set(unit: string, properties: readonly UnitPropertyValue[], mayBegin?: () => boolean): Promise<SystemdOutcome> {
     const wrong = properties.find(({ value }) => value < 0n || value > UINT64_MAX);
     if (wrong !== undefined) return failed('refused', `${wrong.name}=${wrong.value} is no unsigned 64-bit number`);
     if (properties.length === 0) return { ok: true };
-    const outcome = await this.#call({ op: 'set', unit, properties });
+    const outcome = await this.#call({ op: 'set', unit, properties }, mayBegin);
     return outcome.ok ? { ok: true } : outcome;
   }
 
@@ -130,10 +132,10 @@ class ThreadedProperties implements SystemdProperties {
     else this.#abandon(thread);
   }
 
-  #call(call: BusCall): Promise<BusOutcome> {
+  #call(call: BusCall, mayBegin: () => boolean = () => true): Promise<BusOutcome> {
     if (this.#stopped) return Promise.resolve(failed('absent', 'systemd has been left'));
     return new Promise((resolve) => {
-      if (this.available()) this.#queue.push({ call, resolve: (outcome) => resolve(this.#noted(outcome)) });
+      if (this.available()) this.#queue.push({ call, mayBegin, resolve: (outcome) => resolve(this.#noted(outcome)) });
       else resolve(this.#noted(failed('absent', `systemd does not run here (no ${this.#bootedPath})`)));
       this.#next();
     });
@@ -145,11 +147,15 @@ class ThreadedProperties implements SystemdProperties {
       this.#failQueued('timeout', `${this.#abandoned.size} earlier calls to systemd have not come back`);
       return;
     }
-    const pending = this.#queue.shift();
+    let pending = this.#queue.shift();
+    for (; pending?.mayBegin() === false; pending = this.#queue.shift()) {
+      pending.resolve(failed('withdrawn', 'not made: what it was to do was called off while it waited'));
+    }
     if (pending === undefined) return;
     this.#running = pending;
     this.#thread ??= this.#startThread();
-    this.#deadline = setTimeout(() => this.#overrun(pending), this.#deadlineMs);
+    const running = pending;
+    this.#deadline = setTimeout(() => this.#overrun(running), this.#deadlineMs);
     this.#thread.post(pending.call);
   }
 
