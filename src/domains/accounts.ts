@@ -105,10 +105,12 @@ export class Accounts {
     const used =
       memory === undefined || group === null ? null : readMemory(group, memory.version, pageBytes, atMonotonicMs);
     if (used !== null) account.memory = accountMemory(account.memory, used);
+    const before = account.interfaces?.signals ?? [];
     account.interfaces = accountInterfaces(account.interfaces, {
       atMonotonicMs,
       interfaces: this.#traffic(domain),
     });
+    this.#closeUnplugged(before, account.interfaces.signals);
     const own = this.#host === null || domain.cgroup?.version !== 2 ? null : handles.group(domain.cgroup.domainDir);
     const stalled = own === null ? null : readGroupPressure(own, atMonotonicMs);
     if (stalled !== null) account.pressure = accountPressure(account.pressure, stalled);
@@ -121,6 +123,12 @@ export class Accounts {
       if (device === null || reading?.state !== 'read') return [];
       return [{ mac, device, ifindex: reading.ifindex, counters: reading.counters }];
     });
+  }
+
+  #closeUnplugged(before: readonly InterfaceSignals[], now: readonly InterfaceSignals[]): void {
+    for (const { device } of before) {
+      if (!now.some((one) => one.device === device)) this.#options.interfaces.close(device);
+    }
   }
 
   /** Only a new answer of QEMU is news. */
