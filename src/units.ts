@@ -31,7 +31,8 @@ const RATE_UNITS: UnitTable = Object.fromEntries(
 );
 
 /** Bytes per second per unit; bits are what network people speak. */
-const NETWORK_RATE_UNITS: UnitTable = { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, ...RATE_UNITS };
+const BIT_RATE_UNITS: UnitTable = { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6 };
+const NETWORK_RATE_UNITS: UnitTable = { ...BIT_RATE_UNITS, ...RATE_UNITS };
 
 /** Microseconds per unit. */
 const DURATION_UNITS: UnitTable = { us: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3_600e6, d: 86_400e6 };
@@ -120,7 +121,8 @@ export function formatRate(bytesPerSecond: number): string {
 
 /** Inverse of {@link parseNetworkRate}: in bits, the field's unit, when it is whole kilobits, else in bytes. */
 export function formatNetworkRate(bytesPerSecond: number): string {
-  return formatWhole(bytesPerSecond, NETWORK_RATE_UNITS, 'B/s');
+  // In bits, as interfaces are sold, wherever that gives a whole number.
+  return formatWhole(bytesPerSecond, bytesPerSecond % 125 === 0 ? BIT_RATE_UNITS : RATE_UNITS, 'B/s');
 }
 
 /** Inverse of {@link parseDuration}: the largest unit that gives a whole number, `90m`. */

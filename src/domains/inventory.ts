@@ -94,6 +94,8 @@ export class Inventory {
 
   /** Reads one domain's XML again. False when libvirt could not say; what is known stays. */
   async refreshFacts(uuid: string): Promise<boolean> {
+    // Libvirt knows nothing of a guest that it does not run.
+    if (this.#entries.get(uuid)?.domain.source === 'bare') return false;
     const facts = await this.#options.libvirt.facts(uuid);
     const entry = this.#entries.get(uuid);
     if (!facts.ok || entry === undefined) return false;
