@@ -52,6 +52,7 @@ function announcedBy(call: TuneCall): readonly (readonly [string, string])[] {
     case 'throttle':
       return [
         [`${call.disk} blkdeviotune.disk`, call.disk],
+        [`${call.disk} blkdeviotune.group_name`, call.throttle.group ?? ''],
         ...THROTTLE_FIELDS.map(
           (field) => [`${call.disk} blkdeviotune.${field}`, String(call.throttle.fields[field] ?? 0)] as const,
         ),

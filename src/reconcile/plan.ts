@@ -83,7 +83,9 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
     const restore = planRestore(control, record, input, { all: false });
     return restore === null ? idle(control, desired) : { ...restore, desired };
   }
-  if (desired.kind !== 'set' || domain.cgroup === null) return idle(control, desired);
+  if (desired.kind !== 'set' || domain.cgroup === null) {
+    return { ...idle(control, desired), record: withoutGone(control, input) };
+  }
   const states = desired.settings.map((setting) => ({ setting, actual: sight.read(setting) }));
   // What belongs to the whole guest is not touched while libvirt is putting it together.
   if (domain.state === 'starting' && control.early !== true) return { ...idle(control, desired), states };
@@ -219,6 +221,14 @@ function newlyGone(control: Control, stored: JournalRecord, domain: Domain): rea
   return Object.entries(stored.settings)
     .filter(([key, { instance }]) => instance !== GONE && control.place?.(key, domain) == null)
     .map(([key]) => key);
+}
+
+/** Where nothing is to be set, what has gone is noted all the same: another may come in its place. */
+function withoutGone(control: Control, input: DomainInput): JournalRecord | null {
+  const stored = input.record(control.id);
+  const gone = stored === null ? [] : newlyGone(control, stored, input.domain);
+  if (stored === null || gone.length === 0) return null;
+  return { ...stored, settings: carriedOver(stored, stored.instance, gone) };
 }
 
 function whyWritten(
