@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
+import { ORIGINALS, parseDomainXml } from '../../src/host/libvirt/domain-xml.js';
+import type { JournalRecord } from '../../src/reconcile/journal-format.js';
+import { formatOriginalsXml, parseOriginalsXml } from '../../src/reconcile/originals-xml.js';
 import { EmulatedBench } from './emulated-bench.js';
 
 /** Descriptors of the loopback device's counters, which stands in for a tap. */
@@ -30,4 +33,43 @@ test('an interface that is unplugged leaves no descriptors open', async () => {
   await at.cycles(1);
   assert.equal(openCounters(), 0);
   await at.remove();
+});
+
+/** As libvirt gives metadata back: our prefix on every element, one a line, indented. */
+function withinDomain(originals: string): string {
+  const ours = originals
+    .replace(/<(\/?)(originals|setting|written)/g, `<$1${ORIGINALS.prefix}:$2`)
+    .replace('originals>', `originals xmlns:${ORIGINALS.prefix}="${ORIGINALS.namespace}">`)
+    .replace(/></g, '>\n      <');
+  const theirs =
+    '<nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"><nova:flavor name="m1"/></nova:instance>';
+  return `<domain type="kvm" id="1"><name>big</name><uuid>6be05a0d-4457-4be3-a7f7-b43c015f4841</uuid><metadata>${theirs}${ours}</metadata></domain>`;
+}
+
+test('what travels with a guest of hundreds of vCPUs does not cost it its metadata', () => {
+  const vcpus = 512;
+  const record = (control: string, file: string, original: (vcpu: number) => string, ours: string): JournalRecord => ({
+    uuid: 'u',
+    name: 'big',
+    control,
+    instance: '1:1:1',
+    settings: Object.fromEntries(
+      Array.from({ length: vcpus }, (_, vcpu) => [
+        `vcpu${vcpu}/${file}`,
+        { original: { text: original(vcpu), from: 'kernel' as const }, written: [ours] },
+      ]),
+    ),
+  });
+  const records = [
+    record('cpu.limit', 'cpu.max', () => 'max 100000', '50000 100000'),
+    record('cpu.burst', 'cpu.max.burst', () => '0', '20000'),
+    // Each pinned to a CPU of its own before.
+    record('cpu.pin', 'cpuset.cpus', String, '0-255'),
+  ];
+  const { metadata, metadataProblem, originalsXml } = parseDomainXml(withinDomain(formatOriginalsXml(records) ?? ''));
+  assert.equal(metadataProblem, null);
+  assert.equal(metadata.length, 1);
+  const travelled = parseOriginalsXml(originalsXml);
+  assert.equal(Object.keys(travelled['cpu.limit'] ?? {}).length, vcpus);
+  assert.equal(travelled['cpu.pin']?.['vcpu511/cpuset.cpus']?.original.text, '511');
 });

@@ -18,7 +18,8 @@ export const ORIGINALS = {
 
 /** Over ten times the largest XML seen of real guests. */
 export const XML_LENGTH_MAX = 1024 * 1024;
-export const METADATA_LENGTH_MAX = 64 * 1024;
+/** Our own originals are in it: those of a guest with hundreds of vCPUs must not cost it the metadata that gives it its class. */
+export const METADATA_LENGTH_MAX = 384 * 1024;
 export const METADATA_DEPTH_MAX = 16;
 
 /** What the XML alone says; state and persistence come from other calls. */
