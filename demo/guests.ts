@@ -42,8 +42,8 @@ interface Role {
 }
 
 const ROLES: readonly Role[] = [
-  // Two vCPUs for the database make a host of two cores tight: four vCPUs want to run all the time.
-  { role: 'db', vcpus: availableParallelism() > 1 ? 2 : 1, reads: false, memoryMebibytes: 16 },
+  // With two on a host of two cores the tenant would wait for a CPU and not for its disk, and reach no limit of reads.
+  { role: 'db', vcpus: availableParallelism() > 2 ? 2 : 1, reads: false, memoryMebibytes: 16 },
   { role: 'web', vcpus: 1, reads: false, memoryMebibytes: 16 },
   // Twice its memory has to have room for QEMU itself, or its class's memory limit would be refused.
   { role: 'tenant', vcpus: 1, reads: true, memoryMebibytes: 256 },

@@ -62,7 +62,7 @@ async function play(screen: Screen, cleanup: Cleanup, { signal, wait, bareBecaus
   const reason = bareBecause ?? (await libvirtObstacle(screen, cleanup, signal));
   signal.throwIfAborted();
   if (reason !== null) {
-    screen.say(oneLine(`▸ Without libvirt (${reason}): bare QEMU in cgroups of its own`, screen.width));
+    screen.say(oneLine(`▸ Bare QEMU in cgroups of its own, without libvirt: ${reason}`, screen.width));
   }
 
   const guests = await makeGuests(reason !== null, imageDirOf(directory), cleanup);

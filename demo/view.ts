@@ -61,6 +61,7 @@ export class View {
     if (disks.some(({ limit, beforePerSecond }) => limit !== null && (beforePerSecond ?? 0) <= limit.readsPerSecond)) {
       notes.push('The disk, or the host, is slow or busy: no more reads than the limit were done before either.');
     }
+    if (disks.some(isHeldByCpu)) notes.push('It reads less than it may: a lack of CPU holds it, not its disk limit.');
     if (rows.some((row) => judge(row) === 'short')) notes.push(hostShareWords(host));
     if (notes.length > 0) this.#screen.say('');
     for (const note of notes) this.#screen.say(`  ${note}`);
@@ -98,6 +99,10 @@ export class View {
       };
     });
   }
+}
+
+function isHeldByCpu({ limit, nowPerSecond }: DiskRow): boolean {
+  return limit !== null && nowPerSecond !== null && nowPerSecond < 0.8 * limit.readsPerSecond;
 }
 
 function cpuLimitOf(controls: readonly Pick<ControlSnapshot, 'id' | 'amounts'>[]): number | null {

@@ -62,5 +62,12 @@ async function prepare({ bare, signal }) {
   if (reason !== null) throw new SetupError(`The demo cannot run here: ${reason}`);
   say('Building');
   await build({ demo: true, signal });
-  return missing;
+  return missing === null ? null : inOneLine(missing);
+}
+
+/** What apt printed is long: its last error says the most. */
+function inOneLine(reason) {
+  const [first, ...output] = reason.split('\n');
+  const error = output.findLast((line) => line.startsWith('E: '));
+  return error === undefined ? first : `${first} ${error.slice('E: '.length)}`;
 }

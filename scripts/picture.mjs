@@ -148,10 +148,11 @@ function escapeXml(text) {
 }
 
 const PROMPT = '\u001b[32m#\u001b[0m';
-const COLOURED = { ...process.env, FORCE_COLOR: '1' };
+/** As wide as the README shows it without making it smaller. */
+const COLOURED = { ...process.env, FORCE_COLOR: '1', COLUMNS: '112' };
 delete COLOURED.NO_COLOR;
 
-/** Runs the demo until its final table stands, and while it waits has the program explain its web server. */
+/** Runs the demo until its final table stands, and while it waits has the program explain its tenant. */
 async function makePictures() {
   const demo = spawn(process.execPath, [join(ROOT, 'scripts', 'demo.mjs')], { cwd: ROOT, env: COLOURED });
   let shown = '';
@@ -168,7 +169,7 @@ async function makePictures() {
     await ready;
     const [table] = shown.split('\nWhat to look at next');
     const [config] = /(?<=--config )\S+/.exec(shown);
-    const [guest] = /\bweb-\d+/.exec(shown);
+    const [guest] = /\btenant-\d+/.exec(shown);
     const words = ['explain', guest, '--config', config];
     const explained = await run(process.execPath, [join(ROOT, 'dist', 'main.js'), ...words], { env: COLOURED });
     draw('demo', `${PROMPT} npm run demo\n${table}`);
