@@ -1,7 +1,10 @@
 /** What must not grow: descriptors, records, looks, texts that travel with a guest. */
 import assert from 'node:assert/strict';
-import { readdirSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { GroupWatcher } from '../../src/host/cgroup/watch.js';
 import { ORIGINALS, parseDomainXml } from '../../src/host/libvirt/domain-xml.js';
 import type { JournalRecord } from '../../src/reconcile/journal-format.js';
 import { formatOriginalsXml, parseOriginalsXml } from '../../src/reconcile/originals-xml.js';
@@ -33,6 +36,21 @@ test('an interface that is unplugged leaves no descriptors open', async () => {
   await at.cycles(1);
   assert.equal(openCounters(), 0);
   await at.remove();
+});
+
+test('what the kernel counts in a group is no reason to look at the guest', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'virtslad-watch-'));
+  const files = ['memory.events', 'memory.events.local', 'cgroup.events', 'memory.high'];
+  for (const file of files) writeFileSync(join(directory, file), '0');
+  const seen = new Set<string>();
+  const watcher = new GroupWatcher(({ name }) => seen.add(name));
+  watcher.add(directory);
+  // Plain files stand in for the kernel's: it announces a counter as soon as anybody has it open, as the daemon has.
+  for (const file of files) writeFileSync(join(directory, file), '1');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  watcher.close();
+  rmSync(directory, { recursive: true });
+  assert.deepEqual([...seen], ['memory.high']);
 });
 
 /** As libvirt gives metadata back: our prefix on every element, one a line, indented. */

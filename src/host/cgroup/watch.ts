@@ -13,6 +13,12 @@ export interface GroupChange {
   readonly name: string;
 }
 
+/**
+ * v2's counters of events: the kernel announces every change, up to a hundred a second each for a guest that lives at its
+ * memory limit (CGROUP_FILE_NOTIFY_MIN_INTV). Nobody writes them.
+ */
+const ANNOUNCED_BY_KERNEL = /\.events(?:\.local)?$/;
+
 export class GroupWatcher {
   readonly #watches = new Map<string, { readonly watcher: FSWatcher; readonly inode: bigint }>();
   readonly #onChange: (change: GroupChange) => void;
@@ -28,7 +34,7 @@ export class GroupWatcher {
       if (this.#watches.get(directory)?.inode === inode) return true;
       this.remove(directory);
       const watcher = watch(directory, (event, name) => {
-        if (name === null) return;
+        if (name === null || (event === 'change' && ANNOUNCED_BY_KERNEL.test(name))) return;
         // The kernel names the directory itself when it is removed: the watch went with it.
         if (event === 'rename' && name === basename(directory)) this.remove(directory);
         this.#onChange({ kind: event === 'rename' ? 'created' : 'written', directory, name });
