@@ -11,6 +11,11 @@ import type { Domain } from './types.js';
 export const ROUND_MS = 60_000;
 /** A guest about which libvirt could not answer is not asked again at once. */
 const RETRY_MS = 5_000;
+/**
+ * libvirt is busy with a guest for some milliseconds at a time, and then says nothing of its disks: it is asked again after
+ * these, for a new disk has no limit until then.
+ */
+const BUSY_RETRIES_MS = [100, 200, 400, 800];
 
 interface Known {
   /** libvirt's id of the instance that was asked. */
@@ -72,10 +77,7 @@ export class DiskReadings {
     const { uuid, facts } = domain;
     // One that is under way may be older than what made us ask.
     await this.#asking.get(uuid);
-    if (facts?.id == null) return;
-    const asking = this.#asking.get(uuid) ?? this.#ask(uuid, facts.id).finally(() => this.#asking.delete(uuid));
-    this.#asking.set(uuid, asking);
-    await asking;
+    if (facts?.id != null) await this.#askOnce(uuid, facts.id, BUSY_RETRIES_MS);
   }
 
   /** Part of a cycle: those whose turn it is, one after the other, in the background. */
@@ -114,11 +116,21 @@ export class DiskReadings {
     void this.refresh(domain);
   }
 
-  async #ask(uuid: string, id: number): Promise<void> {
+  async #askOnce(uuid: string, id: number, retriesMs: readonly number[]): Promise<void> {
+    const asking = this.#asking.get(uuid) ?? this.#ask(uuid, id, retriesMs).finally(() => this.#asking.delete(uuid));
+    this.#asking.set(uuid, asking);
+    await asking;
+  }
+
+  async #ask(uuid: string, id: number, [retryMs, ...retriesMs]: readonly number[]): Promise<void> {
     this.#askedAtMs.set(uuid, this.#options.monotonicMs());
     const answer = await this.#options.libvirt.disks(uuid, id);
     // What was known of another instance says nothing; of this one it may still be true.
-    if (!answer.ok) return;
+    if (!answer.ok) {
+      const isBusy = answer.failure === 'refused' && retryMs !== undefined;
+      if (isBusy) setTimeout(() => void this.#askOnce(uuid, id, retriesMs), retryMs).unref();
+      return;
+    }
     const before = this.#known.get(uuid);
     const disks = new Map(answer.value.map((disk) => [disk.target, before?.id === id ? lasting(disk, before) : disk]));
     this.#known.set(uuid, { id, atMs: this.#options.monotonicMs(), disks });
