@@ -13,7 +13,7 @@ interface Seen {
   settled: boolean;
   /** The daemon saw this instance start. */
   sawStart: boolean;
-  /** vCPUs, disks and interfaces that it had. */
+  /** vCPUs, disks and interfaces that it had when all settings last held. */
   devices: string;
   schedules: string;
   /** Setting key → text that was seen to hold. */
@@ -41,15 +41,18 @@ export class Memory {
 
   /** The texts that hold after this look. `settled`: every setting that is due holds and the guest's start is over. */
   note(domain: Domain, effective: EffectiveClass | null, held: ReadonlyMap<string, string>, allHold: boolean): void {
-    const instance = instanceOf(domain);
+    const [instance, devices] = [instanceOf(domain), devicesOf(domain)];
     let seen = this.#seen.get(domain.uuid);
     if (seen === undefined || seen.instance !== instance) {
       const sawStart = domain.state === 'starting';
-      seen = { instance, settled: false, sawStart, devices: '', schedules: '', held: new Map() };
+      seen = { instance, settled: false, sawStart, devices, schedules: '', held: new Map() };
       this.#seen.set(domain.uuid, seen);
     }
     if (allHold && domain.state !== 'starting') seen.settled = true;
-    seen.devices = devicesOf(domain);
+    // What went with a device and comes back with another has been changed by nobody.
+    if (seen.devices !== devices) seen.held.clear();
+    // QEMU is asked about a new disk first, so its limit follows a look later.
+    if (allHold) seen.devices = devices;
     seen.schedules = effective?.openSchedules.join() ?? '';
     for (const [key, text] of held) seen.held.set(key, text);
   }
@@ -66,6 +69,6 @@ export class Memory {
 /** What hotplug changes. */
 function devicesOf({ vcpuGroups, facts }: Domain): string {
   const disks = facts?.tuning.disks.map(({ target }) => target) ?? [];
-  const interfaces = facts?.tuning.interfaces.map(({ mac }) => mac) ?? [];
+  const interfaces = facts?.tuning.interfaces.map(({ mac, device }) => `${mac}@${device}`) ?? [];
   return [...vcpuGroups, ...disks, ...interfaces].join();
 }
