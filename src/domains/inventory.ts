@@ -3,6 +3,7 @@
  * listing while its process still runs is kept: an empty answer after a reconnect must release nothing.
  */
 import type { Sight } from '../controls/control.js';
+import { Group } from '../host/cgroup/group.js';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
 import { AncestorGroups } from './ancestors.js';
@@ -45,6 +46,17 @@ export class Inventory {
 
   handles(uuid: string): DomainHandles | null {
     return this.#entries.get(uuid)?.handles ?? null;
+  }
+
+  /** False only when there is no such group any more, or another under its path. */
+  standsGroup(path: string, inode: bigint): boolean {
+    try {
+      const group = Group.open(path, this.#options.cgroupFiles);
+      group?.close();
+      return group?.inode === inode;
+    } catch {
+      return true;
+    }
   }
 
   /** Canonical text of what stands at an address of the guest, or of a group above it; null when unreadable. */

@@ -8,6 +8,7 @@ import { inSlices } from '../host/slices.js';
 import type { EffectiveClass } from '../policy/types.js';
 import { applyDomain, type WriteOutcome } from './apply.js';
 import type { JournalRecord } from './journal-format.js';
+import { lastingGroup } from './originals.js';
 import type { Parts } from './parts.js';
 import { type DomainPlan, planDomain } from './plan.js';
 import { changesOf, settle } from './settle.js';
@@ -106,6 +107,7 @@ export function planAsIfManaged(parts: Parts, domain: Domain): DomainPlan {
 
 function planFor(parts: Parts, domain: Domain, effective: EffectiveClass | null, released: boolean): DomainPlan {
   const { uuid } = domain;
+  const group = lastingGroup(domain);
   return planDomain({
     domain,
     effective,
@@ -113,6 +115,7 @@ function planFor(parts: Parts, domain: Domain, effective: EffectiveClass | null,
     controls: parts.controls,
     sight: parts.inventory.sight(uuid),
     record: (control) => parts.journal.get(uuid, control),
+    inherited: (control) => (group === null ? null : parts.journal.inherited(group, control)),
     baselineUnknown: parts.journal.damaged !== null,
     mayAdopt: parts.manages(domain),
     unsettled: (control) => parts.teller.busy(uuid, control),

@@ -14,6 +14,8 @@ export interface JournalRecord {
   /** The running instance in which the record was last confirmed: id, pid and start time. */
   readonly instance: string;
   readonly settings: Readonly<Record<string, JournaledSetting>>;
+  /** Of a guest without libvirt: its group, `/sys/fs/cgroup/vm/web 4711` by path and inode. It may outlive the process. */
+  readonly group?: string;
 }
 
 export interface JournaledSetting {
@@ -34,6 +36,7 @@ const RECORD = z.object({
   name: z.string(),
   control: z.string(),
   instance: z.string(),
+  group: z.string().optional(),
   settings: z.record(
     z.string(),
     z.object({

@@ -16,6 +16,8 @@ export class Journal {
   readonly #clock: Clock;
   /** uuid → control → record */
   readonly #records = new Map<string, Map<string, JournalRecord>>();
+  /** Group → uuids of guests without libvirt that have lived in it. */
+  readonly #tenants = new Map<string, Set<string>>();
   /** Records, by identity, that are not on disk yet. */
   readonly #unsaved = new Set<JournalRecord>();
   #saving: Promise<void> | null = null;
@@ -66,6 +68,22 @@ export class Journal {
     return [...(this.#records.get(uuid)?.values() ?? [])];
   }
 
+  /** Of an earlier process in the group, which has left it as it was. */
+  inherited(group: string, control: string): JournalRecord | null {
+    for (const uuid of this.#tenants.get(group) ?? []) {
+      const record = this.get(uuid, control);
+      if (record !== null) return record;
+    }
+    return null;
+  }
+
+  /** All records of guests without libvirt. */
+  *lasting(): Generator<JournalRecord & { readonly group: string }> {
+    for (const [group, tenants] of this.#tenants) {
+      for (const uuid of tenants) for (const record of this.of(uuid)) yield { ...record, group };
+    }
+  }
+
   uuids(): Set<string> {
     return new Set(this.#records.keys());
   }
@@ -85,7 +103,10 @@ export class Journal {
       if (record === null) continue;
       this.#unsaved.delete(record);
       this.#records.get(uuid)?.delete(control);
-      if (this.#records.get(uuid)?.size === 0) this.#records.delete(uuid);
+      if (this.#records.get(uuid)?.size === 0) {
+        this.#records.delete(uuid);
+        this.#dropTenant(uuid);
+      }
     }
     await this.#saveInTime();
   }
@@ -96,6 +117,15 @@ export class Journal {
     if (replaced !== undefined) this.#unsaved.delete(replaced);
     ofDomain.set(record.control, record);
     this.#records.set(record.uuid, ofDomain);
+    if (record.group === undefined) return;
+    const tenants = this.#tenants.get(record.group) ?? new Set();
+    this.#tenants.set(record.group, tenants.add(record.uuid));
+  }
+
+  #dropTenant(uuid: string): void {
+    for (const [group, tenants] of this.#tenants) {
+      if (tenants.delete(uuid) && tenants.size === 0) this.#tenants.delete(group);
+    }
   }
 
   async #saveInTime(): Promise<void> {

@@ -25,6 +25,11 @@ export function instanceOf(domain: Domain): string {
   return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}`;
 }
 
+/** Of a guest without libvirt, the group that its values are in; null for those that libvirt gives a new one each time. */
+export function lastingGroup({ source, cgroup }: Domain): string | null {
+  return source === 'bare' && cgroup !== null ? `${cgroup.domainDir} ${cgroup.inode}` : null;
+}
+
 /** The instance in which what is recorded of a place was last confirmed. */
 export function confirmedIn({ instance }: JournalRecord, setting: JournaledSetting): string {
   return setting.instance ?? instance;

@@ -7,7 +7,7 @@ import type { Domain } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
-import { adoptedRecord, confirmedIn, instanceOf, isOurs, originalOf, ownText } from './originals.js';
+import { adoptedRecord, confirmedIn, instanceOf, isOurs, lastingGroup, originalOf, ownText } from './originals.js';
 import { type LeftBehind, leftBehind, planRestore, saidByLibvirt } from './plan-restore.js';
 import type { Why } from './types.js';
 
@@ -19,6 +19,8 @@ export interface DomainInput {
   readonly controls: readonly Control[];
   readonly sight: Sight;
   readonly record: (control: string) => JournalRecord | null;
+  /** Of an earlier process in the same group, where the guest has no record of its own. */
+  readonly inherited?: (control: string) => JournalRecord | null;
   readonly baselineUnknown: boolean;
   /** False for a guest outside what this daemon may manage: what its metadata says of originals is not ours to act on. */
   readonly mayAdopt: boolean;
@@ -72,7 +74,9 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   const { domain, effective, host, sight } = input;
   const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, sight);
   const record =
-    input.record(control.id) ?? (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
+    input.record(control.id) ??
+    input.inherited?.(control.id) ??
+    (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
   if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input, { all: true });
   if (domain.obstacle !== null) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
@@ -194,7 +198,9 @@ function nextRecord(
     settings[setting.key] = { original, written: [...new Set([...standing, own])] };
   }
   if (stored === null && Object.keys(settings).length === 0) return null;
-  const next: JournalRecord = { uuid: domain.uuid, name: domain.name, control: control.id, instance, settings };
+  const { uuid, name } = domain;
+  const group = lastingGroup(domain);
+  const next: JournalRecord = { uuid, name, control: control.id, instance, ...(group !== null && { group }), settings };
   return stored !== null && JSON.stringify(stored) === JSON.stringify(next) ? null : next;
 }
 

@@ -3,6 +3,7 @@
  * beside a full cycle; each domain is read and written in one breath, so they cannot mix.
  */
 import { type CycleResult, cycle } from './cycle.js';
+import { removeEnded } from './lasting-records.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
 import { settleSlices } from './settle-slices.js';
@@ -125,6 +126,7 @@ export class Reconciler {
     await settleSlices(parts);
     await sample();
     this.#forgetGone();
+    await removeEnded(parts).catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));
     this.#rotateFacts(uuids);
     parts.counters.cycles++;
     this.lastSeconds = (parts.clock.monotonicMs() - startMs) / 1000;

@@ -8,6 +8,7 @@ import { formatPosition } from '../errors.js';
 import type { LibvirtOutcome } from '../host/libvirt/client.js';
 import type { WriteOutcome } from './apply.js';
 import type { JournalRecord } from './journal-format.js';
+import { lastingGroup } from './originals.js';
 import { formatOriginalsXml, parseOriginalsXml } from './originals-xml.js';
 import type { Parts } from './parts.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
@@ -154,9 +155,12 @@ function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly Write
   );
   if (restored.length === 0) return;
   const { uuid } = plan.domain;
-  parts.journal
-    .remove(restored.map(({ control }) => ({ uuid, control: control.id })))
-    .catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));
+  const group = lastingGroup(plan.domain);
+  const done = restored.flatMap(({ control: { id } }) => {
+    const inherited = group === null ? null : parts.journal.inherited(group, id);
+    return [...(inherited === null ? [] : [inherited]), { uuid, control: id }];
+  });
+  parts.journal.remove(done).catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));
 }
 
 /** The guest carries its originals with it, for a migration or a saved image. */
