@@ -3,8 +3,8 @@
  * control no longer uses. Only what is still ours is restored; a value that someone else has put there since is theirs.
  * Pure.
  */
-import type { Control, Place, Setting, Tell } from '../controls/control.js';
-import type { Domain } from '../domains/types.js';
+import type { Control, Place, Setting, Sight, Tell } from '../controls/control.js';
+import type { Address, Domain } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { isOurs, withoutOurs } from './originals.js';
 import type { ControlPlan, DomainInput, PlannedWrite } from './plan.js';
@@ -83,6 +83,27 @@ function leavings(
     const left = leave(control, { ...place, key }, journaled, input);
     return [left.readable || all ? left : { ...left, told: null }];
   });
+}
+
+/** What a control that merges looks at: a limit of ours that no key asks for any more is not to be taken for theirs. */
+export function sightWithoutOurs(
+  control: Control,
+  { settings }: JournalRecord,
+  { domain, sight }: Pick<DomainInput, 'domain' | 'sight'>,
+): Sight {
+  if (control.beneath === undefined) return sight;
+  const at = ({ path, device = '' }: Address): string => `${path} ${device}`;
+  const texts = new Map<string, string>();
+  for (const [key, journaled] of Object.entries(settings)) {
+    const place = placeOf(control, key, domain);
+    const standing = place === null ? null : sight.read(place);
+    if (place !== null && standing !== null) texts.set(at(place), withoutOurs(control, key, journaled, standing));
+  }
+  return {
+    read: (address) => texts.get(at(address)) ?? sight.read(address),
+    exists: (address) => sight.exists(address),
+    problem: (address) => sight.problem(address),
+  };
 }
 
 function placeOf(control: Control, key: string, domain: Domain): Place | null {

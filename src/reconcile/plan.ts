@@ -8,7 +8,7 @@ import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { adoptedRecord, confirmedIn, instanceOf, isOurs, lastingGroup, originalOf, ownText } from './originals.js';
-import { type LeftBehind, leftBehind, planRestore, saidByLibvirt } from './plan-restore.js';
+import { type LeftBehind, leftBehind, planRestore, saidByLibvirt, sightWithoutOurs } from './plan-restore.js';
 import type { Why } from './types.js';
 
 export interface DomainInput {
@@ -72,11 +72,12 @@ export function planDomain(input: DomainInput): DomainPlan {
 
 function planControl(control: Control, input: DomainInput): ControlPlan | null {
   const { domain, effective, host, sight } = input;
-  const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, sight);
   const record =
     input.record(control.id) ??
     input.inherited?.(control.id) ??
     (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
+  const seen = record === null ? sight : sightWithoutOurs(control, record, input);
+  const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, seen);
   if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input, { all: true });
   if (domain.obstacle !== null) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
