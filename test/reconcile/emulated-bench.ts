@@ -15,9 +15,11 @@ import { basename, join } from 'node:path';
 import { type Core as AssembledCore, assemble } from '../../src/assemble.js';
 import type { Config } from '../../src/config/types.js';
 import type { Controller } from '../../src/domains/types.js';
+import type { CgroupFiles } from '../../src/host/cgroup/kernel-files.js';
 import { pageBytes } from '../../src/host/cgroup/page-bytes.js';
 import type { Clock } from '../../src/host/clock.js';
 import type { LibvirtClient, LibvirtOutcome, TuneCall } from '../../src/host/libvirt/client.js';
+import type { SystemdProperties } from '../../src/host/systemd/properties.js';
 import type { Log } from '../../src/log.js';
 import { compile } from '../../src/policy/compile.js';
 import type { ControlSnapshot, DomainSnapshot } from '../../src/snapshot/types.js';
@@ -74,8 +76,10 @@ export class EmulatedBench {
   readonly stateDir: string;
   /** What becomes of set calls instead of being made; null: they are made. */
   tuneFault: (uuid: string, calls: readonly TuneCall[]) => LibvirtOutcome<null> | null = () => null;
-  /** Put around the client that the next boot gets. */
+  /** Put around what the next boot gets. */
   wrapLibvirt: (client: LibvirtClient) => LibvirtClient = (client) => client;
+  wrapSystemd: (systemd: SystemdProperties) => SystemdProperties = (systemd) => systemd;
+  wrapKernel: (files: CgroupFiles) => CgroupFiles = (files) => files;
   policy = '';
   mode: 'enforce' | 'observe' = 'enforce';
   elapsedMs = 1_000_000;
@@ -284,10 +288,11 @@ export class EmulatedBench {
   }
 
   /** A daemon's core, as `daemon.ts` begins it; what ran before is dead. */
-  async boot(): Promise<Core> {
+  async boot(prepare: (core: Core) => void = () => undefined): Promise<Core> {
     await this.kill();
     if (!this.#withoutLibvirt) await this.libvirt.start(new AbortController().signal);
     const core = this.#assemble();
+    prepare(core);
     await core.parts.journal.load({ readOnly: false });
     await core.parts.handsOff.load({ readOnly: false });
     await core.parts.generations.loadAccepted();
@@ -418,8 +423,8 @@ export class EmulatedBench {
       instead: {
         clock,
         libvirt: this.wrapLibvirt(this.#client()),
-        systemd,
-        cgroupFiles: kernel,
+        systemd: this.wrapSystemd(systemd),
+        cgroupFiles: this.wrapKernel(kernel),
         block,
         taps,
         host: { cores: 8, cpus, memoryBytes: 64 * GIB, pageBytes: pageBytes() },
