@@ -7,7 +7,7 @@ import type { Config } from './config/types.js';
 import { Accounts } from './domains/accounts.js';
 import { Arrivals } from './domains/arrivals.js';
 import { BareGuests } from './domains/bare.js';
-import { deviceSight } from './domains/device-sight.js';
+import { deviceSight, type ReadTaps } from './domains/device-sight.js';
 import { DiskReadings } from './domains/disk-readings.js';
 import type { DomainHandles } from './domains/handles.js';
 import { HostDevices, type HostDevicesOptions } from './domains/host-devices.js';
@@ -36,7 +36,7 @@ export interface Guests {
 export interface GuestsInstead {
   readonly cgroupFiles?: CgroupFiles;
   readonly block?: HostDevicesOptions['block'];
-  readonly taps?: Pick<Taps, 'read' | 'close'>;
+  readonly taps?: ReadTaps & Pick<Taps, 'close'>;
 }
 
 export interface GuestsOptions {
@@ -98,7 +98,7 @@ export function assembleGuests(options: GuestsOptions): Guests {
     ...located,
     libvirt,
     bare: new BareGuests({ ...located, usesLibvirt: config.libvirtUri !== null, hostArch: archName() }),
-    devices: deviceSight(disks, (domain, device, direction) => taps.read(domain, device, direction)),
+    devices: deviceSight(disks, taps),
     onOpened: (uuid, handles) => {
       const trees = [handles.cgroup, ...Object.values(handles.groups)];
       watchGroups(

@@ -4,22 +4,25 @@
  */
 import type { DiskReadings } from './disk-readings.js';
 import type { DeviceSight } from './sight.js';
-import type { Domain } from './types.js';
+import type { Taps } from './taps.js';
 
-/** Canonical text of a tap's limit; null when it cannot be read. */
-export type ReadTap = (domain: Domain, device: string, direction: 'in' | 'out') => string | null;
+const TAP = /^tap:(.+)\/(in|out)$/;
 
-export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, readTap: ReadTap): DeviceSight {
+export type ReadTaps = Pick<Taps, 'read'> & Partial<Pick<Taps, 'problem'>>;
+
+export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, taps: ReadTaps): DeviceSight {
   return {
     read(domain, { path }) {
       const target = qemuTarget(path);
       if (target !== null) return disks.throttle(domain, target);
-      const tap = /^tap:(.+)\/(in|out)$/.exec(path);
-      return tap === null ? null : readTap(domain, tap[1] ?? '', tap[2] as 'in' | 'out');
+      const tap = TAP.exec(path);
+      return tap === null ? null : taps.read(domain, tap[1] ?? '', tap[2] as 'in' | 'out');
     },
     problem(domain, { path }) {
       const target = qemuTarget(path);
-      return target === null ? null : (disks.of(domain, target)?.throttleProblem ?? null);
+      if (target !== null) return disks.of(domain, target)?.throttleProblem ?? null;
+      const device = TAP.exec(path)?.[1];
+      return device === undefined ? null : (taps.problem?.(device) ?? null);
     },
   };
 }

@@ -30,6 +30,12 @@ export class Taps {
     return formatBandwidth(inLibvirtUnits(seen.reading[direction], shaperOf(direction, seen.kind), said));
   }
 
+  /** Why it cannot be read; null when it can, or is gone. */
+  problem(device: string): string | null {
+    const reading = this.#look(device)?.reading;
+    return reading?.state === 'unreadable' ? reading.reason : null;
+  }
+
   close(): void {
     this.#control.close();
     this.#seen.clear();

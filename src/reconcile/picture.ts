@@ -174,8 +174,11 @@ export class Picture {
       differs.map(({ setting }) => this.#sources.contention.failure(domain.uuid, setting.key)).find(Boolean) ??
       this.#sources.tellFailure(domain.uuid, control.id);
     if (failure !== null) return { status: 'failed', reason: failure };
-    if (differs.some(({ actual }) => actual === null))
-      return { status: 'pending', reason: 'what stands there cannot be read yet' };
+    const unread = differs.find(({ actual }) => actual === null);
+    if (unread !== undefined) {
+      const why = this.#sources.sight(domain.uuid).problem(unread.setting);
+      return { status: 'pending', reason: why ?? 'what stands there cannot be read yet' };
+    }
     return { status: 'pending', reason: this.#sources.stopped() ?? 'a change is under way' };
   }
 

@@ -1,6 +1,8 @@
 /** What is looked up beside the cycle (devices under images, QEMU's throttles) and does not answer, or answers late. */
 import assert from 'node:assert/strict';
+import { endianness } from 'node:os';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { foreignQueue, RTM_NEWTCLASS } from '../../src/host/net/tc-message.js';
 import { EmulatedBench } from './emulated-bench.js';
 
 const IMAGE = '/images/vda.img';
@@ -51,4 +53,25 @@ describe('a file system that does not answer', () => {
     await at.cycles(3);
     assert.deepEqual(at.libvirt.tuning(uuid).disks[0]?.throttle.fields, { total_iops_sec: 900 });
   });
+});
+
+test('a queue that somebody else has put on a tap is no tap without a limit', () => {
+  const IFINDEX = 7;
+  const little = endianness() === 'LE';
+  /** struct tcmsg and the attribute TCA_KIND. */
+  const aClass = (kind: string, handle: number, ifindex = IFINDEX) => {
+    const payload = new DataView(new ArrayBuffer(44));
+    payload.setInt32(4, ifindex, little);
+    payload.setUint32(8, handle, little);
+    payload.setUint16(20, 4 + kind.length + 1, little);
+    payload.setUint16(22, 1, little);
+    for (let at = 0; at < kind.length; at++) payload.setUint8(24 + at, kind.charCodeAt(at));
+    return { type: RTM_NEWTCLASS, flags: 0, sequence: 1, payload };
+  };
+  assert.equal(foreignQueue([], IFINDEX), null);
+  assert.equal(foreignQueue([aClass('htb', 0x1_0001), aClass('sfq', 0x2_0001)], IFINDEX), null, 'libvirt’s own');
+  assert.equal(foreignQueue([aClass('fq_codel', 0x8001_0001)], IFINDEX), null, 'a default');
+  assert.equal(foreignQueue([aClass('tbf', 0x8001_0001)], IFINDEX), 'tbf');
+  assert.equal(foreignQueue([aClass('htb', 0x10_0001)], IFINDEX), 'htb');
+  assert.equal(foreignQueue([aClass('tbf', 0x8001_0001, 8)], IFINDEX), null, 'of another interface');
 });

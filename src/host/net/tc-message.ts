@@ -40,6 +40,8 @@ const ETH_P_ALL = 3;
 
 /** Class 1:1, the one through which libvirt sends everything. */
 const LIBVIRT_CLASS = 0x0001_0001;
+/** Those that a sysctl or the kernel itself may have put there, with classes or without; libvirt hangs sfq below its own. */
+const UNLIMITED_QUEUES = new Set(['mq', 'noqueue', 'pfifo_fast', 'pfifo', 'bfifo', 'fq', 'fq_codel', 'codel', 'sfq']);
 /** Offsets in struct tc_htb_opt: two tc_ratespec of 12 bytes whose last word is the rate, then the burst in ticks. */
 const HTB_RATE = 8;
 const HTB_CEIL = 20;
@@ -80,6 +82,20 @@ export function parseHtbClass(messages: readonly NetlinkMessage[], ifindex: numb
       burstBytes: burstBytes(average, ticks),
       droppedPackets: queueDrops(tc.attributes.get(TCA_STATS2)),
     };
+  }
+  return null;
+}
+
+/**
+ * Kind of a queueing discipline that somebody else has put on the interface; null: there is none but what the kernel puts
+ * there by itself, or libvirt. Whoever has libvirt set a limit loses it, and nothing brings it back.
+ */
+export function foreignQueue(messages: readonly NetlinkMessage[], ifindex: number): string | null {
+  for (const { type, payload } of messages) {
+    const tc = type === RTM_NEWTCLASS ? parseTcMessage(payload) : null;
+    if (tc === null || tc.ifindex !== ifindex) continue;
+    const kind = text(tc.attributes.get(TCA_KIND));
+    if (kind === 'htb' ? tc.handle >>> 16 !== LIBVIRT_CLASS >>> 16 : !UNLIMITED_QUEUES.has(kind)) return kind;
   }
   return null;
 }

@@ -7,7 +7,7 @@
 import type { Shaper } from './bandwidth.js';
 import { type InterfaceKind, interfaceNumber, type Unread } from './interface.js';
 import { type Dump, RouteSocket } from './netlink.js';
-import { type EnforcedBandwidth, parseHtbClass, parsePolice } from './tc-message.js';
+import { type EnforcedBandwidth, foreignQueue, parseHtbClass, parsePolice } from './tc-message.js';
 
 const RTM_GETTCLASS = 42;
 const RTM_GETTFILTER = 46;
@@ -45,6 +45,10 @@ export class TrafficControl {
     const { ifindex } = named;
     const classes = this.#socket.dump(RTM_GETTCLASS, ifindex);
     if (!classes.ok) return unreadable(classes);
+    const foreign = foreignQueue(classes.messages, ifindex);
+    if (foreign !== null) {
+      return unreadable({ ok: false, reason: `somebody else shapes it with ${foreign}, which libvirt would take off` });
+    }
     const filters = this.#socket.dump(RTM_GETTFILTER, ifindex, INGRESS);
     if (!filters.ok) return unreadable(filters);
     const htb = parseHtbClass(classes.messages, ifindex);
