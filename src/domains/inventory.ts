@@ -4,6 +4,7 @@
  */
 import type { Sight } from '../controls/control.js';
 import { Group } from '../host/cgroup/group.js';
+import { CONTROLLERS } from '../host/cgroup/layout.js';
 import type { LibvirtClient, ListedDomain } from '../host/libvirt/client.js';
 import { pidOf, readPidFiles } from '../host/libvirt/pid-files.js';
 import { AncestorGroups } from './ancestors.js';
@@ -115,6 +116,7 @@ export class Inventory {
     entry.listed = { ...entry.listed, name: facts.value.name, id: facts.value.id, persistent: facts.value.persistent };
     if (!entry.starting) entry.listed = { ...entry.listed, state: facts.value.state };
     entry.rebuild();
+    if (!entry.starting) this.#findMissingGroups(entry);
     return true;
   }
 
@@ -222,6 +224,17 @@ export class Inventory {
       if (pid === null) entry.setObstacle('libvirt has no pid file for it');
       else this.#locate(entry, pid);
     }
+  }
+
+  /** A group may have come last in the start, or have held somebody else's process for a while. */
+  #findMissingGroups(entry: Entry): void {
+    const { process, groups } = entry.domain;
+    const missing = (from: Domain['groups']): number =>
+      CONTROLLERS.filter((one) => one !== 'cpu' && this.#options.hierarchies[one] && from[one] === undefined).length;
+    if (process === null || missing(groups) === 0) return;
+    const located = locateProcess(process.pid, entry.listed.uuid, this.#options);
+    if (!located.ok || located.process.startTicks !== process.startTicks) return;
+    if (missing(located.groups) < missing(groups)) entry.open(located, this.#entries.values());
   }
 
   #locate(entry: Entry, pid: number): void {

@@ -233,4 +233,19 @@ describe('records of places that cannot be found', () => {
     assert.equal(at.value(uuid, 'memory', 'memory.limit_in_bytes'), before);
     await at.remove();
   });
+
+  test('a group that was found to be shared once is found to be the guest’s own later', async () => {
+    const at = new EmulatedBench('v1');
+    const uuid = at.addGuest({ name: 'db-1' });
+    const group = at.directory(uuid, 'memory');
+    at.kernel.enter(group, 4242);
+    at.setClass('memory: { limit: 3GiB }');
+    await at.boot();
+    await at.settle();
+    assert.equal(at.control(uuid, 'memory.limit')?.status, 'unsupported');
+    at.kernel.group(group).processes.delete(4242);
+    await at.cycles(2);
+    assert.equal(at.control(uuid, 'memory.limit')?.status, 'holds');
+    await at.remove();
+  });
 });
