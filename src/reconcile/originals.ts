@@ -19,10 +19,14 @@ export interface OriginalsInput {
   readonly baselineUnknown: boolean;
 }
 
-/** Text that names the running instance: a restarted guest has another. */
+/**
+ * Text that names the running instance: a restarted guest has another. So has one without libvirt that was moved to
+ * another group: libvirt's never leave theirs.
+ */
 export function instanceOf(domain: Domain): string {
-  const { facts, process } = domain;
-  return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}`;
+  const { cgroup, facts, process, source } = domain;
+  const group = source === 'bare' && cgroup !== null ? `:${cgroup.inode}` : '';
+  return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}${group}`;
 }
 
 /** Of a guest without libvirt, the group that its values are in; null for those that libvirt gives a new one each time. */
