@@ -125,7 +125,8 @@ test('a pin that somebody else changes is mended within a second', { skip }, asy
   const began = performance.now();
   await waitUntil('the cpuset to be mended', arePinned, { seconds: 10, everyMs: 5 });
   const byFile = performance.now() - began;
-  await pin.virshOk(['vcpupin', pin.uuid, '0', '0', '--live']);
+  // May fail: the cpuset can be mended before libvirt has moved the thread.
+  await pin.virsh(['vcpupin', pin.uuid, '0', '0', '--live']);
   const returned = performance.now();
   const agrees = async () => arePinned() && /^ 0 +1\n 1 +1\n/.test(await pin.virshOk(['vcpupin', pin.uuid]));
   await waitUntil('the pin and what libvirt says to be mended', agrees, { seconds: 10 });
