@@ -39,6 +39,9 @@ export function makeGroup(path: string): void {
   }
   if (isVersion2()) passOn(parent);
   make(path);
+  if (readText(join(path, 'cgroup.type')).trim() === 'domain invalid') {
+    throw new Error(`${path} takes no process: others live in ${CGROUP_ROOT} itself, as in a container`);
+  }
 }
 
 /** A new cpuset of v1 has no CPUs and no memory nodes, and takes no process until it has. */

@@ -24,7 +24,7 @@ export type LibvirtdOutcome =
   | { readonly usable: false; readonly reason: string };
 
 /** One that takes longer over a question as small as this is of no use. */
-const ANSWER_SECONDS = 10;
+const ANSWER_SECONDS = 20;
 const START_SECONDS = 30;
 
 /** What had to be started, `cleanup` stops. Throws only when the signal does. */
