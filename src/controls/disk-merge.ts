@@ -86,7 +86,10 @@ function beneath(standing: Fields, original: Fields, written: readonly Fields[])
     const family: Fields = {};
     for (const field of [whole, ...parts]) {
       const names = trio(field);
-      const ours = written.some((text) => same(text, standing, names) && !same(text, original, names));
+      const rivals = field === whole ? parts : [whole];
+      // We take a limit away only where ours contradicts it: elsewhere that there is none is nobody's doing.
+      const isSaid = (text: Fields): boolean => Boolean(text[field]) || rivals.some((rival) => text[rival]);
+      const ours = written.some((text) => same(text, standing, names) && !same(text, original, names) && isSaid(text));
       for (const name of names) family[name] = (ours ? original : standing)[name] ?? 0;
     }
     if (family[whole] && parts.some((part) => family[part])) continue;
