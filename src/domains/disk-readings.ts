@@ -131,6 +131,8 @@ export class DiskReadings {
       if (isBusy) setTimeout(() => void this.#askOnce(uuid, id, retriesMs), retryMs).unref();
       return;
     }
+    // Forgotten meanwhile: the guest has gone.
+    if (!this.#askedAtMs.has(uuid)) return;
     const before = this.#known.get(uuid);
     const disks = new Map(answer.value.map((disk) => [disk.target, before?.id === id ? lasting(disk, before) : disk]));
     this.#known.set(uuid, { id, atMs: this.#options.monotonicMs(), disks });

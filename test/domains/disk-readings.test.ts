@@ -182,9 +182,18 @@ describe('answers', () => {
 
   test('that come after the guest has gone are nobody’s', async () => {
     const db = guest('db');
-    await readings.refresh(db);
+    let late: (answer: Answer) => void = () => undefined;
+    answer = () =>
+      new Promise((resolve) => {
+        late = resolve;
+      });
+    const asking = readings.refresh(db);
+    await new Promise(setImmediate);
     readings.forget('db');
+    late(answered(reading('vda', 500)));
+    await asking;
     assert.equal(readings.all(db), null);
+    assert.deepEqual(learnt, []);
   });
 
   test('the same as before are no news; others are', async () => {
