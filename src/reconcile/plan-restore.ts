@@ -3,7 +3,7 @@
  * control no longer uses. Only what is still ours is restored; a value that someone else has put there since is theirs.
  * Pure.
  */
-import type { Control, Place, Setting, Sight, Tell } from '../controls/control.js';
+import type { Control, Place, Setting, Sight } from '../controls/control.js';
 import type { Address, Domain } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { isOurs, withoutOurs } from './originals.js';
@@ -42,7 +42,8 @@ export function planRestore(
     actual: from,
   }));
   const foreign = left.some((one) => one.foreign);
-  const behind = tellOf(control, left, domain);
+  const texts = new Map(left.flatMap(({ key, told }) => (told === null ? [] : [[key, told] as const])));
+  const behind = telling(control, texts, domain);
   // libvirt would write every place: not over a value that is somebody else's.
   const barred = foreign && control.tellsApart !== true;
   const unreadable = left.some((one) => !one.done && one.write === null && one.told === null);
@@ -52,8 +53,8 @@ export function planRestore(
     states,
     writes,
     record: null,
-    forget: !unreadable && !(barred && behind !== null),
-    tell: barred ? null : behind,
+    forget: !unreadable && !(barred && behind.tell !== null),
+    ...(barred ? { tell: null, told: new Map() } : behind),
   };
 }
 
@@ -143,8 +144,12 @@ export function saidByLibvirt(control: Control, key: string, domain: Domain): st
   return said === undefined || said.from === 'kernel' ? undefined : said.text;
 }
 
-function tellOf(control: Control, left: readonly LeftBehind[], domain: Domain): Tell | null {
-  if (control.tellFor === undefined || domain.facts === null) return null;
-  const originals = new Map(left.flatMap(({ key, told }) => (told === null ? [] : [[key, told] as const])));
-  return originals.size === 0 ? null : control.tellFor(originals, domain);
+/** What makes libvirt or systemd say these texts. */
+export function telling(
+  control: Control,
+  told: ReadonlyMap<string, string>,
+  domain: Domain,
+): Pick<ControlPlan, 'tell' | 'told'> {
+  const asked = control.tellFor !== undefined && domain.facts !== null && told.size > 0;
+  return { told, tell: asked ? (control.tellFor?.(told, domain) ?? null) : null };
 }

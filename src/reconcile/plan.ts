@@ -8,7 +8,7 @@ import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { adoptedRecord, confirmedIn, instanceOf, isOurs, lastingGroup, originalOf, ownText } from './originals.js';
-import { type LeftBehind, leftBehind, planRestore, saidByLibvirt, sightWithoutOurs } from './plan-restore.js';
+import { type LeftBehind, leftBehind, planRestore, saidByLibvirt, sightWithoutOurs, telling } from './plan-restore.js';
 import type { Why } from './types.js';
 
 export interface DomainInput {
@@ -56,6 +56,8 @@ export interface ControlPlan {
   readonly forget: boolean;
   /** What libvirt or systemd has to set, or to know because its own view differs from what the kernel has or will have. */
   readonly tell: Tell | null;
+  /** What the above is made from, by setting key. */
+  readonly told: ReadonlyMap<string, string>;
 }
 
 export interface DomainPlan {
@@ -89,7 +91,9 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
     return restore === null ? idle(control, desired) : { ...restore, desired };
   }
   if (desired.kind !== 'set' || domain.cgroup === null) {
-    return { ...idle(control, desired), record: withoutGone(control, input) };
+    // What travelled with the guest is put on record here too, or the next description of it would drop it.
+    const adopted = input.record(control.id) === null ? record : null;
+    return { ...idle(control, desired), record: withoutGone(control, input) ?? adopted };
   }
   const states = desired.settings.map((setting) => ({ setting, actual: sight.read(setting) }));
   // What belongs to the whole guest is not touched while libvirt is putting it together.
@@ -99,7 +103,7 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
 
 /** Nothing to do and nothing to undo: what stands, stands. */
 function idle(control: Control, desired: Desired): ControlPlan {
-  return { control, desired, states: [], writes: [], record: null, forget: false, tell: null };
+  return { control, desired, states: [], writes: [], record: null, forget: false, tell: null, told: new Map() };
 }
 
 function planSettings(
@@ -128,21 +132,20 @@ function planSettings(
     writes: all,
     record: next,
     forget: false,
-    tell: known === null ? null : tellDue(control, states, all, left, input.domain),
+    ...telling(control, known === null ? new Map() : textsDue(control, states, all, left, input.domain), input.domain),
   };
 }
 
 /** libvirt has its own idea of the value; while the guest starts it is busy with that start and is not asked. */
-function tellDue(
+function textsDue(
   control: Control,
   states: readonly SettingState[],
   writes: readonly PlannedWrite[],
   left: readonly LeftBehind[],
   domain: Domain,
-): Tell | null {
-  const { facts, state } = domain;
-  if (control.tellFor === undefined || facts === null || state === 'starting') return null;
+): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
+  if (domain.state === 'starting') return texts;
   for (const { setting, actual } of states) {
     // Here the call is the write: what libvirt believes does not matter, what stands does.
     const through = writes.some(({ key, writer }) => key === setting.key && writer !== 'direct');
@@ -151,7 +154,7 @@ function tellDue(
       texts.set(setting.key, setting.text);
   }
   for (const { key, told } of left) if (told !== null) texts.set(key, told);
-  return texts.size === 0 ? null : control.tellFor(texts, domain);
+  return texts;
 }
 
 /** The record that must be on disk before the writes; null when the one that is there says it all. */

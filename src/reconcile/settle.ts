@@ -3,7 +3,8 @@
  * remembered, what libvirt is told, records that go, and the domain's place in the picture.
  */
 
-import type { DomainFacts } from '../domains/types.js';
+import type { Tell } from '../controls/control.js';
+import type { Domain, DomainFacts } from '../domains/types.js';
 import { formatPosition } from '../errors.js';
 import type { LibvirtOutcome } from '../host/libvirt/client.js';
 import type { WriteOutcome } from './apply.js';
@@ -12,6 +13,7 @@ import { lastingGroup } from './originals.js';
 import { formatOriginalsXml, parseOriginalsXml } from './originals-xml.js';
 import type { Parts } from './parts.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
+import { telling } from './plan-restore.js';
 import { isAway } from './tell.js';
 import type { ControlOutcome, PlannedChange } from './types.js';
 
@@ -111,12 +113,11 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: Rea
   }
   const blocked = control.record !== null || !parts.journal.covers(uuid, subject);
   if (control.tell === null || facts === null || blocked || parts.teller.busy(uuid, subject)) return;
-  // Told after the kernel: it would write what the kernel has refused, or not been asked for yet.
-  if (control.writes.some(({ writer, key, text }) => writer === 'direct' && applied.get(key) !== text)) return;
-  const nowMs = parts.clock.monotonicMs();
-  if (control.states.some(({ setting }) => !parts.contention.mayWrite(uuid, setting.key, nowMs, setting.text))) return;
-  parts.attribution.telling(uuid, control.tell.calls);
-  const through = control.writes.filter(({ writer }) => writer !== 'direct');
+  const waiting = waitingKeys(parts, plan, control, applied);
+  const message = messageWithout(control, waiting, plan.domain);
+  if (message === null) return;
+  parts.attribution.telling(uuid, message.calls);
+  const through = control.writes.filter(({ writer, key }) => writer !== 'direct' && !waiting.has(key));
   const done = (outcome: LibvirtOutcome<null>): void => {
     if (isAway(outcome)) return;
     for (const write of through) {
@@ -124,7 +125,31 @@ function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: Rea
       note(parts, plan, { control: subject, write, ...toldOutcome(outcome, write, actual) });
     }
   };
-  parts.teller.send({ uuid, id: facts.id, subject, message: control.tell, ...(through.length > 0 && { done }) });
+  parts.teller.send({ uuid, id: facts.id, subject, message, ...(through.length > 0 && { done }) });
+}
+
+/** Of what nobody is to be told now: what is backed off, and what the kernel has refused or not been asked for yet. */
+function waitingKeys(
+  { clock, contention }: Parts,
+  { domain }: DomainPlan,
+  { states, writes }: ControlPlan,
+  applied: ReadonlyMap<string, string>,
+): ReadonlySet<string> {
+  const nowMs = clock.monotonicMs();
+  const backedOff = states.filter(({ setting: { key, text } }) => !contention.mayWrite(domain.uuid, key, nowMs, text));
+  const unwritten = writes.filter(({ writer, key, text }) => writer === 'direct' && applied.get(key) !== text);
+  return new Set([...backedOff.map(({ setting }) => setting.key), ...unwritten.map(({ key }) => key)]);
+}
+
+/** One disk that cannot be limited must not keep the others from being; a control that is told as a whole waits whole. */
+function messageWithout(
+  { control, tell, told }: ControlPlan,
+  waiting: ReadonlySet<string>,
+  domain: Domain,
+): Tell | null {
+  if (waiting.size === 0) return tell;
+  if (control.tellsApart !== true) return null;
+  return telling(control, new Map([...told].filter(([key]) => !waiting.has(key))), domain).tell;
 }
 
 /** The owner's word is not the kernel's: what it took is read back. Of several, one may be refused and the others stand. */

@@ -55,6 +55,27 @@ describe('a file system that does not answer', () => {
   });
 });
 
+test('a disk that libvirt cannot limit does not keep the others from being mended', async () => {
+  const at = new EmulatedBench('v2-nested');
+  const uuid = at.addGuest({ name: 'db-1', disks: [{ target: 'vda' }, { target: 'vdb' }] });
+  const tune = at.libvirt.tune.bind(at.libvirt);
+  at.libvirt.tune = async (to, id, calls) => {
+    const possible = calls.filter((call) => call.call !== 'throttle' || call.disk !== 'vdb');
+    const outcome = await tune(to, id, possible);
+    return possible.length === calls.length ? outcome : { ok: false, failure: 'refused', message: 'disk vdb: no' };
+  };
+  at.setClass('disk: { limit: { iops: 900 } }');
+  await at.boot();
+  await at.cycles(40);
+  at.libvirt.throttleBehindLibvirt(uuid, 'vda', { fields: {}, group: null });
+  await at.cycles(14);
+  const { value } = (await at.libvirt.disks(uuid, at.libvirt.id(uuid) ?? -1)) as {
+    readonly value: readonly { readonly throttle: { readonly fields: object } | null }[];
+  };
+  assert.deepEqual(value[0]?.throttle?.fields, { total_iops_sec: 900 });
+  await at.remove();
+});
+
 test('a queue that somebody else has put on a tap is no tap without a limit', () => {
   const IFINDEX = 7;
   const little = endianness() === 'LE';
