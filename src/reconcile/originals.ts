@@ -25,8 +25,10 @@ export interface OriginalsInput {
  */
 export function instanceOf(domain: Domain): string {
   const { cgroup, facts, process, source } = domain;
+  // The same before libvirt has described it as after: what was given to this instance is found again.
+  const id = facts?.id ?? domain.id ?? '-';
   const group = source === 'bare' && cgroup !== null ? `:${cgroup.inode}` : '';
-  return `${facts?.id ?? '-'}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}${group}`;
+  return `${id}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}${group}`;
 }
 
 /** Of a guest without libvirt, the group that its values are in; null for those that libvirt gives a new one each time. */
@@ -85,7 +87,8 @@ export function ownText(
   actual: string | null,
   known: JournaledSetting,
 ): string {
-  if (control.beneath === undefined || actual === null) return text;
+  // At rest, and wherever nobody has set anything beside ours, that is all of it.
+  if (control.beneath === undefined || actual === null || known.written.includes(text)) return text;
   const theirs = withoutOurs(control, key, known, actual);
   return control.beneath(key, text, known.original.text, [theirs]);
 }
