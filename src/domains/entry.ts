@@ -102,6 +102,7 @@ export class Entry {
       ...this.domain,
       name: this.listed.name,
       state: this.starting ? 'starting' : this.listed.state,
+      id: this.listed.id,
       facts: this.facts,
       vcpuGroups: this.handles?.vcpuGroups() ?? [],
       vcpuThreads: this.vcpuThreads,

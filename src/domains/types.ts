@@ -215,6 +215,8 @@ export interface Domain {
   /** Who runs it: libvirt, or nobody that virtslad could ask (a QEMU process found in /proc). */
   readonly source: 'libvirt' | 'bare';
   readonly state: DomainState;
+  /** libvirt's number of the running instance, by its list: known before the guest is described. */
+  readonly id?: number | null;
   /** Null until libvirt has answered for it the first time. */
   readonly facts: DomainFacts | null;
   readonly process: ProcessIdentity | null;

@@ -100,7 +100,9 @@ function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, s
     if (actual === setting.text) held.set(setting.key, setting.text);
     else if (!applied.has(setting.key)) allHold = false;
   }
-  if (plan.domain.process !== null) parts.memory.note(plan.domain, plan.effective, held, allHold);
+  // Of a guest that libvirt has not described yet nothing was looked at.
+  const { process, facts } = plan.domain;
+  if (process !== null && facts !== null) parts.memory.note(plan.domain, plan.effective, held, allHold);
 }
 
 function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: ReadonlyMap<string, string>): void {
