@@ -201,7 +201,8 @@ export function assemble(options: AssembleOptions): Core {
     sample:
       instead.sample ??
       (async () => {
-        disks.nextRound(inventory.all(), config.cycleSeconds * 1000);
+        // Beside a daemon, which has rounds of its own, a lone command asks only what it shows.
+        if (options.write) disks.nextRound(inventory.all(), config.cycleSeconds * 1000);
         await accounts.sample(inventory);
       }),
     onCycle: options.onCycle,

@@ -16,6 +16,9 @@ export class GuestEvents {
   readonly #parts: Parts;
   readonly #reconciler: Reconciler;
   readonly #cappedAtResume = new Map<string, boolean>();
+  /** Questions about guests that are under way, and those that come after them. */
+  readonly #asking = new Map<string, Promise<void>>();
+  readonly #askingNext = new Map<string, Promise<void>>();
 
   constructor(parts: Parts, reconciler: Reconciler) {
     this.#parts = parts;
@@ -73,8 +76,30 @@ export class GuestEvents {
   async #onDevice(uuid: string): Promise<void> {
     // What QEMU said before must not be held against what libvirt says now.
     this.#parts.disks.doubt(uuid);
-    await this.#refresh(uuid);
-    await this.#readDisks(uuid);
+    await this.#shared(`device ${uuid}`, async () => {
+      await this.#refresh(uuid);
+      await this.#readDisks(uuid);
+    });
+  }
+
+  /** Who comes while the question is under way shares the next one: thousands of events about a guest are two questions. */
+  #shared(question: string, ask: () => Promise<void>): Promise<void> {
+    const running = this.#asking.get(question);
+    if (running === undefined) {
+      const asking = ask().finally(() => this.#asking.delete(question));
+      this.#asking.set(question, asking);
+      return asking;
+    }
+    const next =
+      this.#askingNext.get(question) ??
+      running
+        .catch(() => undefined)
+        .then(() => {
+          this.#askingNext.delete(question);
+          return this.#shared(question, ask);
+        });
+    this.#askingNext.set(question, next);
+    return next;
   }
 
   async #readDisks(uuid: string): Promise<void> {
@@ -232,9 +257,11 @@ export class GuestEvents {
     }, PROCESS_EXIT_MS).unref();
   }
 
-  async #refresh(uuid: string): Promise<void> {
-    await this.#parts.inventory.refreshFacts(uuid);
-    this.#reconciler.request(uuid);
+  #refresh(uuid: string): Promise<void> {
+    return this.#shared(`facts ${uuid}`, async () => {
+      await this.#parts.inventory.refreshFacts(uuid);
+      this.#reconciler.request(uuid);
+    });
   }
 }
 

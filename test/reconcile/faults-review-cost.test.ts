@@ -53,6 +53,22 @@ test('what the kernel counts in a group is no reason to look at the guest', asyn
   assert.deepEqual([...seen], ['memory.high']);
 });
 
+test('thousands of events about one guest are a few questions', async () => {
+  const at = new EmulatedBench('v2-nested');
+  const uuid = at.addGuest({ name: 'db-1', disks: [{ target: 'vda' }] });
+  at.setClass('disk: { limit: { iops: 900 } }');
+  await at.boot();
+  await at.settle();
+  const before = at.libvirt.calls.length;
+  for (let event = 0; event < 3_000; event++) {
+    at.libvirt.emit({ kind: 'tunable', uuid, parameters: { 'cputune.cpu_shares': String(event) } });
+    at.libvirt.emit({ kind: 'device', uuid });
+  }
+  await at.cycles(2);
+  assert.ok(at.libvirt.calls.length - before < 40, `${at.libvirt.calls.length - before} calls`);
+  await at.remove();
+});
+
 /** As libvirt gives metadata back: our prefix on every element, one a line, indented. */
 function withinDomain(originals: string): string {
   const ours = originals
