@@ -88,7 +88,8 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   if (desired.kind !== 'set' && desired.giveBack === true && record !== null) {
     // That a place cannot be read now may be all that is wrong with it.
     const restore = planRestore(control, record, input, { all: false });
-    return restore === null ? idle(control, desired) : { ...restore, desired };
+    if (restore === null) return { ...idle(control, desired), record: withoutGone(control, input) };
+    return { ...restore, desired };
   }
   if (desired.kind !== 'set' || domain.cgroup === null) {
     // What travelled with the guest is put on record here too, or the next description of it would drop it.
