@@ -63,7 +63,7 @@ export class HostDevices {
     let passing = false;
     for (const disk of facts.tuning.disks) {
       if (disk.path === null) continue;
-      const found = await deviceOf(block, disk, disk.path);
+      const found = await deviceOf(block, disk, disk.path).catch(defect);
       passing ||= found.passing;
       // A file system that does not answer has not moved the image: limits must not be lifted for it. Without an earlier
       // answer it is not known yet.
@@ -83,6 +83,11 @@ function earlier(looked: Looked | undefined, { target, path }: DiskDevice): Host
 
 function pathsOf({ tuning }: DomainFacts): string {
   return JSON.stringify(tuning.disks.map(({ target, path, cache }) => [target, path, cache]));
+}
+
+/** Nobody waits for a look, and what nobody waits for must not end the daemon. */
+function defect(error: Error): Awaited<ReturnType<typeof deviceOf>> {
+  return { device: { ok: false, reason: `cannot be looked up: ${error.message}` }, passing: true };
 }
 
 async function deviceOf(

@@ -11,7 +11,7 @@ const GUEST = { name: 'db-1', disks: [{ target: 'vda', path: IMAGE, cache: 'none
 describe('a file system that does not answer', () => {
   let at: EmulatedBench;
   beforeEach(() => {
-    at = new EmulatedBench('v2-nested');
+    at = new EmulatedBench('v2-nested', { machine: { disks: ['8:0', '8:16'] } });
   });
   afterEach(() => at.remove());
 
@@ -35,6 +35,42 @@ describe('a file system that does not answer', () => {
     at.elapsedMs += 30_000;
     await at.cycles(2);
     assert.equal(at.control(uuid, 'disk.limit')?.status, 'holds');
+  });
+
+  test('a guest that comes back with its disk on another device has no limit on the old one, not for a moment', async () => {
+    at.disks.names.set('8:16', 'sdb');
+    const uuid = at.addGuest(GUEST);
+    at.setClass('disk: { via: cgroup, limit: { read: 10MiB/s } }');
+    await at.boot();
+    await at.settle();
+    at.stopGuest(uuid);
+    at.disks.images.set('/new/vda.img', '8:16');
+    at.libvirt.define({ ...GUEST, disks: [{ target: 'vda', path: '/new/vda.img', cache: 'none' }] });
+    at.startGuest(uuid, GUEST);
+    const before = at.kernel.writes.length;
+    await at.cycles(3);
+    assert.match(ioMax(uuid), /^8:16 rbps=10485760/);
+    const touched = at.kernel.writes.slice(before).filter(({ text }) => text.startsWith('8:0'));
+    assert.deepEqual(touched, []);
+  });
+
+  test('a look that goes wrong in a way that nobody thought of ends neither the daemon nor a limit', async () => {
+    const uuid = at.addGuest(GUEST);
+    at.setClass('disk: { via: cgroup, limit: { read: 10MiB/s } }');
+    await at.boot();
+    await at.settle();
+    const rejected: unknown[] = [];
+    const note = (error: unknown): void => void rejected.push(error);
+    process.on('unhandledRejection', note);
+    at.disks.block.wholeDisks = async () => {
+      throw new Error('a defect');
+    };
+    at.elapsedMs += 400_000;
+    await at.cycles(2);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off('unhandledRejection', note);
+    assert.deepEqual(rejected, []);
+    assert.match(ioMax(uuid), /rbps=10485760/);
   });
 
   test('a daemon that starts while QEMU cannot be asked for one throttle gives nothing back', async () => {
