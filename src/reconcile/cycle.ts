@@ -48,22 +48,33 @@ export async function cycle(parts: Parts, uuids: Iterable<string>): Promise<Cycl
   return { changes, outcomes };
 }
 
-/** Planned anew in one go right before the save: what another cycle has recorded meanwhile must not be put back. */
+/**
+ * Each planned anew in the breath in which its records are put: what another cycle has recorded meanwhile must not be put
+ * back. The journal makes one save of them.
+ */
 async function record(parts: Parts, uuids: readonly string[], outcomes: ControlOutcome[]): Promise<void> {
-  const records: JournalRecord[] = [];
-  for (const uuid of uuids) {
+  let problem: string | null = null;
+  const save = (records: readonly JournalRecord[]): Promise<void> =>
+    parts.journal.put(records).catch((error: Error) => {
+      problem ??= error.message;
+    });
+  const saves: Promise<void>[] = [];
+  await inSlices(uuids, (uuid) =>
     isolated(parts, uuid, outcomes, () => {
       const plan = planOf(parts, uuid);
-      if (plan !== null) records.push(...recordsOf(plan));
-    });
-  }
-  await parts.journal.put(records).catch((error: Error) => {
-    parts.log.error(
-      'journal.save',
-      { reason: error.message },
-      'cannot save originals: guests without a record are not written',
-    );
-  });
+      const records = plan === null ? [] : recordsOf(plan);
+      if (records.length > 0) saves.push(save(records));
+    }),
+  );
+  // One that failed before is tried again.
+  if (saves.length === 0) saves.push(save([]));
+  await Promise.all(saves);
+  if (problem === null) return;
+  parts.log.error(
+    'journal.save',
+    { reason: problem },
+    'cannot save originals: guests without a record are not written',
+  );
 }
 
 /** A defect in the plan of one guest must not keep the others from theirs. */

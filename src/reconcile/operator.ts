@@ -1,4 +1,5 @@
 /** What an operator may ask of the one writer: apply, release, hold, resume, reload. The socket and lone verbs call this. */
+import { inSlices } from '../host/slices.js';
 import { findDomain } from '../snapshot/find-domain.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
 import type { CycleResult } from './cycle.js';
@@ -134,15 +135,14 @@ export class Operator implements Commands {
   async #withTold(first: CycleResult): Promise<CycleResult> {
     const { gate, handsOff, inventory, journal, tellFailures } = this.#parts;
     await this.#settleTold();
-    const due = (plan: DomainPlan | null): string[] =>
-      (plan?.controls ?? []).filter(({ writes }) => writes.length > 0).map(({ control }) => control.id);
+    const planned = new Set(first.changes.map(({ uuid, control }) => `${uuid} ${control}`));
+    const due = await dueOf(this.#parts, new Set(first.changes.map(({ uuid }) => uuid)));
     const outcomes = first.outcomes.map((one): ControlOutcome => {
       const { uuid, control } = one;
-      const planned = first.changes.some((change) => change.uuid === uuid && change.control === control);
-      if (one.outcome !== 'unchanged' || !planned) return one;
+      if (one.outcome !== 'unchanged' || !planned.has(`${uuid} ${control}`)) return one;
       if (gate.stop() !== null || handsOff.of(uuid)?.kind === 'held') return one;
       if (inventory.get(uuid) === null) return { ...one, outcome: 'vanished' };
-      if (!due(planOf(this.#parts, uuid)).includes(control)) return { ...one, outcome: 'applied' };
+      if (!due.has(`${uuid} ${control}`)) return { ...one, outcome: 'applied' };
       const message =
         tellFailures.get(`${uuid} ${control}`) ??
         (journal.covers(uuid, control)
@@ -177,8 +177,28 @@ export class Operator implements Commands {
  * acting, so that one look is enough afterwards.
  */
 export async function lookAhead(parts: Parts, uuids: readonly string[]): Promise<void> {
-  for (const uuid of uuids) planOf(parts, uuid);
+  await inSlices(uuids, (uuid) => planned(parts, uuid));
   await inTime(parts.looked(), TELL_WAIT_MS);
+}
+
+/** `UUID CONTROL` of what is still to be written. */
+async function dueOf(parts: Parts, uuids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  const due = new Set<string>();
+  await inSlices(uuids, (uuid) => {
+    for (const { control, writes } of planned(parts, uuid)?.controls ?? []) {
+      if (writes.length > 0) due.add(`${uuid} ${control.id}`);
+    }
+  });
+  return due;
+}
+
+/** Null also for a guest whose plan fails: the cycle says so, and goes on with the others. */
+function planned(parts: Parts, uuid: string): DomainPlan | null {
+  try {
+    return planOf(parts, uuid);
+  } catch {
+    return null;
+  }
 }
 
 async function inTime(work: Promise<void>, waitMs: number): Promise<void> {
