@@ -57,6 +57,12 @@ export class Memory {
     for (const [key, text] of held) seen.held.set(key, text);
   }
 
+  /** Values that we give back are ours no more: asked for again later, they are new. */
+  giveUp(uuid: string, keys: Iterable<string>): void {
+    const seen = this.#seen.get(uuid);
+    for (const key of keys) seen?.held.delete(key);
+  }
+
   forget(uuid: string): void {
     this.#seen.delete(uuid);
   }

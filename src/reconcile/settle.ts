@@ -103,6 +103,11 @@ function remember(parts: Parts, plan: DomainPlan, applied: ReadonlyMap<string, s
   // Of a guest that libvirt has not described yet nothing was looked at.
   const { process, facts } = plan.domain;
   if (process !== null && facts !== null) parts.memory.note(plan.domain, plan.effective, held, allHold);
+  const writes = plan.controls.flatMap((control) => control.writes);
+  parts.memory.giveUp(
+    plan.domain.uuid,
+    writes.flatMap(({ action, key }) => (action === 'restore' ? [key] : [])),
+  );
 }
 
 function tell(parts: Parts, plan: DomainPlan, control: ControlPlan, applied: ReadonlyMap<string, string>): void {

@@ -234,3 +234,33 @@ describe('leaving', { skip: NO_REAL_GROUPS }, () => {
     assert.equal(bench.quota(uuid), '44000');
   });
 });
+
+describe('a key that leaves the class and comes back', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench('files');
+  });
+  afterEach(() => bench.remove());
+
+  test('is nobody’s doing: no drift is told of what libvirt sets again', async () => {
+    const uuid = bench.addGuest({ name: 'db-1' });
+    bench.setClass('weight: 50, limit: 20%');
+    const core = await bench.boot();
+    await bench.settle();
+    for (const [cpu, weight] of [
+      ['limit: 20%', '100'],
+      ['weight: 50, limit: 20%', '50'],
+    ] as const) {
+      bench.setClass(cpu);
+      await core.parts.generations.reload();
+      await core.reconciler.tick();
+      await bench.settle();
+      assert.equal(bench.weight(uuid), weight);
+    }
+    await pause(400);
+    assert.deepEqual(
+      core.log.filter(({ event }) => event === 'control.drift'),
+      [],
+    );
+  });
+});
