@@ -7,7 +7,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { READ_LARGE, READ_SMALL } from '../support/boot-sector.js';
-import { execute } from '../support/command.js';
 import { controllerGroup } from '../support/controller-group.js';
 import { measureDiskNear, waitForRequests } from '../support/disk-rate.js';
 import type { Guest } from '../support/guest.js';
@@ -15,6 +14,7 @@ import { Lab } from '../support/lab.js';
 import { exposeDevice } from '../support/lab-namespace.js';
 import { makeLoopDevice } from '../support/loop-device.js';
 import { waitUntil } from '../support/wait.js';
+import { findWholeDisks } from '../support/whole-disks.js';
 
 const lab = await Lab.open();
 after(() => lab.close());
@@ -31,21 +31,9 @@ assignments:
 for (const name of ['requests', 'bytes', 'loop', 'cached']) lab.uuid(name);
 const daemon = await lab.startDaemon({ policies: { '10-disk.yaml': POLICY } });
 
-const disks = await wholeDisks(lab.directory);
+const disks = await findWholeDisks(lab.directory);
 for (const { name } of disks) await exposeDevice(lab.directory, `/dev/${name}`, '0600');
 const skip = disks.length === 1 ? false : 'needs temporary files on one disk of this host';
-
-/** By findmnt and lsblk; none for a file system that stands on no device. */
-async function wholeDisks(path: string): Promise<{ readonly device: string; readonly name: string }[]> {
-  const { stdout: source } = await execute('findmnt', ['--noheadings', '--nofsroot', '-o', 'SOURCE', '-T', path]);
-  const columns = ['--inverse', '--raw', '--noheadings', '-o', 'MAJ:MIN,TYPE,NAME'];
-  const { code, stdout } = await execute('lsblk', [...columns, source.trim()]);
-  const rows = code === 0 ? stdout.trim().split('\n') : [];
-  return rows.flatMap((row) => {
-    const [device = '', type = '', name = ''] = row.trim().split(/\s+/);
-    return type === 'disk' ? [{ device, name }] : [];
-  });
-}
 
 /** What the kernel limits the guest's reads to, as it prints it. */
 function kernelLimits(guest: Guest): string {

@@ -54,7 +54,7 @@ export async function kernelTuning(guest: Guest): Promise<Readonly<Record<string
   return view;
 }
 
-/** Queues, classes and filters of a tap, without what changes by itself. */
+/** Queues, classes and filters of a tap, without the handles that the kernel makes up (from 8001: on). */
 export async function tapQueues(tap: string): Promise<string> {
   if (!existsSync(`/sys/class/net/${tap}`)) return '';
   const parts = [
@@ -63,7 +63,7 @@ export async function tapQueues(tap: string): Promise<string> {
     ['filter', 'show', 'dev', tap, 'parent', 'ffff:'],
   ];
   const texts = await Promise.all(parts.map((args) => output('tc', args)));
-  return texts.join('');
+  return texts.join('').replace(/\b[89a-f][\da-f]{3}: /g, '');
 }
 
 function ask(guest: Guest, command: string, ...args: readonly string[]): Promise<string> {
