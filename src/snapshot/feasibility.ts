@@ -36,8 +36,19 @@ export function feasibilityOf(domains: readonly DomainSnapshot[], cores: number)
   };
 }
 
+type Host = Feasibility & { readonly cores: number; readonly memoryBytes: number };
+
 /** True when all of them can be kept at once. */
-export function isFeasible(host: Feasibility & { readonly cores: number; readonly memoryBytes: number }): boolean {
+export function isFeasible(host: Host): boolean {
+  return excessOf(host).length === 0;
+}
+
+/** What there is too much of. Weights of a host that guarantees no CPU to anybody break no promise. */
+export function excessOf(host: Host): readonly ('cores' | 'weights' | 'memory')[] {
   const { weightSum, weightCapacity, guaranteedCores, cores, guaranteedMemoryBytes, memoryBytes } = host;
-  return weightSum <= weightCapacity && guaranteedCores <= cores && guaranteedMemoryBytes <= memoryBytes;
+  return [
+    ...(guaranteedCores > cores ? (['cores'] as const) : []),
+    ...(guaranteedCores > 0 && weightSum > weightCapacity ? (['weights'] as const) : []),
+    ...(guaranteedMemoryBytes > memoryBytes ? (['memory'] as const) : []),
+  ];
 }

@@ -243,6 +243,7 @@ test('feasibility needs weights within capacity and guarantees within cores', as
   assert.equal(await feasible({}), '1');
   assert.equal(await feasible({ weightSum: 1601 }), '0');
   assert.equal(await feasible({ guaranteedCores: 16.5 }), '0');
+  assert.equal(await feasible({ weightSum: 1601, guaranteedCores: 0 }), '1', 'nothing is promised');
 });
 
 test('a snapshot is rendered once, and what the cap drops is counted', async () => {

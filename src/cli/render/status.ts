@@ -3,7 +3,7 @@
  * text; the table alone is exported for live views.
  */
 import { printable } from '../../printable.js';
-import { isFeasible } from '../../snapshot/feasibility.js';
+import { excessOf } from '../../snapshot/feasibility.js';
 import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/types.js';
 import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
@@ -108,16 +108,21 @@ export function feasibilityRow(snapshot: Snapshot, style: Style): [string, strin
   if (snapshot.domains.length === 0 && libvirt.uri !== null && !libvirt.connected) {
     return ['guarantees', 'not known: libvirt has not said which guests there are', style.yellow];
   }
-  const promised = `${cores(host.guaranteedCores)} of ${plural(host.cores, 'core')} guaranteed`;
-  const weights = `weights sum to ${host.weightSum} of ${host.weightCapacity}`;
-  const memory =
-    host.guaranteedMemoryBytes === 0
-      ? ''
-      : `, ${roundedSize(host.guaranteedMemoryBytes)} of ${roundedSize(host.memoryBytes)} memory guaranteed`;
-  if (isFeasible(host)) return ['guarantees', `can all be kept at once: ${promised}, ${weights}${memory}`];
-  const others = snapshot.domains.filter(isWithoutOurWeight).length;
-  const why = others === 0 ? '' : `; ${plural(others, 'guest')} without a weight of ours`;
-  return ['guarantees', `CANNOT all be kept at once: ${promised}, ${weights}${why}${memory}`, style.red];
+  const excess = excessOf(host);
+  const others = excess.includes('weights') ? snapshot.domains.filter(isWithoutOurWeight).length : 0;
+  const among = others === 0 ? '' : `, ${plural(others, 'guest')} without a weight of ours among them`;
+  const said = [
+    ['cores', `${cores(host.guaranteedCores)} of ${plural(host.cores, 'core')} guaranteed`],
+    ['weights', `weights sum to ${host.weightSum} of ${host.weightCapacity}${among}`],
+    ['memory', `${roundedSize(host.guaranteedMemoryBytes)} of ${roundedSize(host.memoryBytes)} memory guaranteed`],
+  ] as const;
+  const asked = said.filter(([what]) => what !== 'memory' || host.guaranteedMemoryBytes > 0);
+  const words = (over: boolean): string =>
+    asked.flatMap(([what, text]) => (excess.includes(what) === over ? [text] : [])).join(', ');
+  if (excess.length === 0) return ['guarantees', `can all be kept at once: ${words(false)}`];
+  // What there is too much of comes first.
+  const fine = words(false);
+  return ['guarantees', `CANNOT all be kept at once: ${words(true)}${fine && `; ${fine}`}`, style.red];
 }
 
 /** It competes with what stands there by itself, normally 100. */
