@@ -219,23 +219,26 @@ export class GuestEvents {
     const { inventory } = this.#parts;
     inventory.started(uuid);
     this.#reconciler.request(uuid);
+    // At once where its resumption was seen: a guest may end before libvirt has described it.
+    const counted = this.#cappedAtResume.has(uuid) && this.#count(uuid);
     const known = await inventory.refreshFacts(uuid);
     if (!known || inventory.handles(uuid) === null) await this.#reconciler.resync();
-    this.#count(uuid);
+    if (!counted) this.#count(uuid);
     this.#reconciler.request(uuid);
   }
 
-  /** Starts of guests without a limit are none of this ledger's business. */
-  #count(uuid: string): void {
+  /** Starts of guests without a limit are none of this ledger's business. False when it could not be counted. */
+  #count(uuid: string): boolean {
     const { counters, picture } = this.#parts;
     // A guest that is started paused has not run yet: what holds now, holds before its first instruction.
     const paused = this.#parts.inventory.get(uuid)?.state === 'paused';
     const capped = this.#cappedAtResume.get(uuid) ?? (paused && this.#capped(uuid));
-    this.#cappedAtResume.delete(uuid);
     const limit = picture.get(uuid)?.controls.find(({ id }) => id === 'cpu.limit');
-    if (limit === undefined || limit.status === 'unsupported') return;
+    if (limit === undefined || limit.status === 'unsupported') return false;
+    this.#cappedAtResume.delete(uuid);
     counters.starts++;
     if (capped) counters.startsCappedBeforeResume++;
+    return true;
   }
 
   #capped(uuid: string): boolean {

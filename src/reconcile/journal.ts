@@ -111,6 +111,11 @@ export class Journal {
     await this.#saveInTime();
   }
 
+  /** Resolves when nothing is being saved. */
+  async idle(): Promise<void> {
+    while (this.#saving !== null) await this.#saving.catch(() => undefined);
+  }
+
   #set(record: JournalRecord): void {
     const ofDomain = this.#records.get(record.uuid) ?? new Map<string, JournalRecord>();
     const replaced = ofDomain.get(record.control);
@@ -155,7 +160,7 @@ export class Journal {
   /** Callers that come while a save is under way share the next one: one fsync for many guests. */
   async #save(): Promise<void> {
     this.#dirty = true;
-    while (this.#saving !== null) await this.#saving.catch(() => undefined);
+    await this.idle();
     if (!this.#dirty) {
       if (this.saveError !== null) throw new Error(this.saveError);
       return;

@@ -159,6 +159,8 @@ export class Bench {
     for (let round = 0; round < 4; round++) {
       await core.reconciler.full();
       await core.parts.teller.idle();
+      // Records that go are saved in the background: a disk that is slow for a moment is waited for.
+      await core.parts.journal.idle();
       await pause(15);
     }
   }
