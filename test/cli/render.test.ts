@@ -10,6 +10,7 @@ import { renderPlan, summaryOf } from '../../src/cli/render/plan.js';
 import { renderProblems } from '../../src/cli/render/problems.js';
 import { renderStatus, renderStatusTable } from '../../src/cli/render/status.js';
 import type { Reader } from '../../src/cli/render/words.js';
+import type { PlannedChange } from '../../src/reconcile/types.js';
 import type { DomainSnapshot, Snapshot } from '../../src/snapshot/types.js';
 import {
   CPU_IDLE,
@@ -46,6 +47,34 @@ describe('plan', () => {
       host: { ...snapshot.host, weightSum: 2000 },
     };
     golden('plan-obstacles.txt', renderPlan(fixturePlan(changes), READER));
+  });
+  test('says of groups above guests which, and how much', () => {
+    const base = {
+      uuid: 'host',
+      domain: 'host',
+      className: null,
+      control: 'host.memory-guarantee',
+      source: null,
+    } as const;
+    const at = (path: string, to: string): PlannedChange => {
+      return { ...base, key: path, path, action: 'add', from: '0', to, why: 'policy' };
+    };
+    const root = '/sys/fs/cgroup/machine.slice';
+    const changes = [at(`${root}/memory.low`, '2147483648'), at(`${root}/memory.min`, '1073741824')];
+    assert.match(
+      renderPlan({ ...fixturePlan(), changes }, READER),
+      /^ {2}\+ host\.memory-guarantee {2}machine\.slice\/memory\.low 0B → 2GiB {2}policy\n {2}\+ host\.memory-guarantee {2}machine\.slice\/memory\.min 0B → 1GiB {2}policy$/m,
+    );
+  });
+  test('a long value does not push the short ones aside', () => {
+    const plan = fixturePlan();
+    const [guest] = plan.changes;
+    assert.ok(guest !== undefined);
+    const long = { ...guest, control: 'not.ours', from: 'x'.repeat(90), to: 'y' } as const;
+    const short = { ...guest, control: 'cpu.weight', action: 'restore', from: '7', to: '100' } as const;
+    const domains = plan.snapshot.domains.map((domain) => ({ ...domain, controls: [] }));
+    const text = renderPlan({ ...plan, snapshot: { ...plan.snapshot, domains }, changes: [long, short] }, READER);
+    assert.match(text, /^ {2}- cpu\.weight {2}7 → 100 /m);
   });
   test('the summary counts controls, not vCPUs', () => {
     assert.equal(

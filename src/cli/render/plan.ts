@@ -35,6 +35,9 @@ interface PlanLine {
 /** Uuid of what is set on the host, for all guests. */
 export const HOST = 'host';
 
+/** A longer value stands out of line, so that one guest's many disks do not push all else off the screen. */
+const ALIGNED_WIDTH_MOST = 40;
+
 const SYMBOL: Readonly<Record<PlannedChange['action'], string>> = { add: '+', change: '~', restore: '-' };
 
 export function renderPlan(report: PlanReport, reader: Reader, options: PlanOptions = {}): string {
@@ -100,11 +103,12 @@ function guestLines(
   const whose = first.uuid === HOST ? 'for all guests together' : (className ?? 'no class');
   const heading = `${style.bold(name)} (${whose})${assigned === '' ? '' : `  ${style.dim(assigned)}`}`;
   const lines = linesOf(changes, snapshot);
-  const widest = (read: (line: PlanLine) => string): number => Math.max(...lines.map((line) => widthOf(read(line))));
+  const widest = (read: (line: PlanLine) => string, most = Number.POSITIVE_INFINITY): number =>
+    Math.max(0, ...lines.map((line) => widthOf(read(line))).filter((width) => width <= most));
   const widths = {
     control: widest((line) => line.control),
-    from: widest((line) => line.from),
-    to: widest((line) => line.to),
+    from: widest((line) => line.from, ALIGNED_WIDTH_MOST),
+    to: widest((line) => line.to, ALIGNED_WIDTH_MOST),
     why: widest((line) => line.why),
   };
   const body = lines.flatMap((line) => {
@@ -119,7 +123,10 @@ function guestLines(
 
 function linesOf(changes: readonly PlannedChange[], snapshot: Snapshot): PlanLine[] {
   const domain = snapshot.domains.find(({ uuid }) => uuid === changes[0]?.uuid);
-  return [...groupBy(changes, (change) => `${change.control} ${change.action}`).values()].map((writes) => {
+  // Of the host each file is a matter of its own.
+  const kindOf = ({ uuid, control, action, path }: PlannedChange): string =>
+    `${control} ${action}${uuid === HOST ? ` ${path}` : ''}`;
+  return [...groupBy(changes, kindOf).values()].map((writes) => {
     const [first] = writes;
     const control = domain?.controls.find((candidate) => candidate.id === first.control);
     // The words of the snapshot say what the policy asks; a restore goes to what was there before.

@@ -1,6 +1,9 @@
 /** What raw texts of a control mean, in its own words. Takes planned writes of one control, gives words. */
+import { basename, dirname } from 'node:path';
+import { sizeWords } from '../../controls/memory-files.js';
 import { CONTROLS } from '../../controls/registry.js';
 import type { Domain } from '../../domains/types.js';
+import { SLICE_CONTROL } from '../../reconcile/slice-plan.js';
 import type { PlannedChange } from '../../reconcile/types.js';
 
 /** What stands before the writes or after them; null when the control has no words for it. */
@@ -10,9 +13,16 @@ export function rawWords(
   cpuVersion: 1 | 2,
 ): string | null {
   const [first] = writes;
+  if (first.control === SLICE_CONTROL) return groupWords(first, side);
   const control = CONTROLS.find(({ id }) => id === first.control);
   const texts = new Map(writes.map((write) => [write.key, write[side]]));
   return control?.displayOf?.(texts, standIn(first, cpuVersion)) ?? null;
+}
+
+/** `machine.slice/memory.low 0B`, and after it `1GiB`. */
+function groupWords({ path, from, to }: PlannedChange, side: 'from' | 'to'): string {
+  const size = sizeWords(side === 'from' ? from : to, 'all');
+  return side === 'to' ? size : `${basename(dirname(path))}/${basename(path)} ${size}`;
 }
 
 /** The words depend on the guest's cgroup version alone, which is the whole host's. */
