@@ -45,8 +45,9 @@ const ROLES: readonly Role[] = [
   // With two on a host of two cores the tenant would wait for a CPU and not for its disk, and reach no limit of reads.
   { role: 'db', vcpus: availableParallelism() > 2 ? 2 : 1, reads: false, memoryMebibytes: 16 },
   { role: 'web', vcpus: 1, reads: false, memoryMebibytes: 16 },
-  // Twice its memory has to have room for QEMU itself, or its class's memory limit would be refused.
-  { role: 'tenant', vcpus: 1, reads: true, memoryMebibytes: 256 },
+  // One vCPU reads, the other halts: together they are promised enough CPU to reach the limit of reads. Twice the memory
+  // has to have room for QEMU itself, or the memory limit of its class would be refused.
+  { role: 'tenant', vcpus: 2, reads: true, memoryMebibytes: 256 },
 ];
 /** More than the BIOS itself makes. */
 const BIOS_READS = 20;
