@@ -60,6 +60,7 @@ export class PrivateLibvirtd implements Libvirt {
   readonly runDir: string;
   readonly #directory: string;
   #child: ChildProcess | null = null;
+  #stopping = false;
 
   /** `directory` must exist, empty, and be reachable for all users. Its path must be short: sockets have 107 bytes. */
   constructor(directory: string, cleanup: Cleanup) {
@@ -83,6 +84,11 @@ export class PrivateLibvirtd implements Libvirt {
     const args = ['--mount', '--propagation', 'private', 'sh', '-euc', NAMESPACE_SCRIPT, 'sh', this.#directory];
     const child = spawn('unshare', args, { detached: true, stdio: ['ignore', log, log] });
     this.#child = child;
+    child.once('exit', (code, signal) => {
+      // Seen only when a test fails: the runner shows the output of the process then.
+      if (!this.#stopping)
+        console.log(`── the private libvirtd ended by itself: ${signal ?? code}\n${this.log.slice(-2000)}`);
+    });
     await waitUntil('the private libvirtd to answer', () => child.exitCode !== null || this.answers(), { seconds: 30 });
     if (child.exitCode !== null)
       throw new Error(`the private libvirtd exited with code ${child.exitCode}\n${this.log}`);
@@ -98,9 +104,11 @@ export class PrivateLibvirtd implements Libvirt {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolve) => child.once('exit', resolve));
+    this.#stopping = true;
     child.kill('SIGCONT');
     child.kill(signal);
     await gone;
+    this.#stopping = false;
   }
 
   async restart(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> {
