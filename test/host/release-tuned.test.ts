@@ -14,6 +14,7 @@ import { findWholeDisks } from '../support/whole-disks.js';
 const lab = await Lab.open();
 after(() => lab.close());
 
+// No memory.limit: a hard limit in a saved image needs CAP_SYS_RESOURCE at the restore, which not every host of tests has.
 const POLICY = `version: 1
 classes:
   cgroup:
