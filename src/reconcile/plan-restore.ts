@@ -68,7 +68,14 @@ export function leftBehind(
   wanted: readonly Setting[],
   input: DomainInput,
 ): LeftBehind[] {
-  return leavings(control, record, new Set(wanted.map(({ key }) => key)), input, { all: false });
+  const left = leavings(control, record, new Set(wanted.map(({ key }) => key)), input, { all: false });
+  if (knowsDevices(input.domain)) return left;
+  return left.filter(({ key }) => placeOf(control, key, input.domain)?.device === undefined);
+}
+
+/** While it is not known what one disk stands on, a device of the host that seems unused may be that disk's. */
+function knowsDevices({ facts, hostDevices }: Domain): boolean {
+  return facts?.tuning.disks.every(({ path, target }) => path === null || hostDevices.has(target)) ?? true;
 }
 
 function leavings(
