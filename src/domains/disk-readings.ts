@@ -128,7 +128,10 @@ export class DiskReadings {
     // What was known of another instance says nothing; of this one it may still be true.
     if (!answer.ok) {
       const isBusy = answer.failure === 'refused' && retryMs !== undefined;
-      if (isBusy) setTimeout(() => void this.#askOnce(uuid, id, retriesMs), retryMs).unref();
+      const again = (): void => {
+        if (this.#askedAtMs.has(uuid)) void this.#askOnce(uuid, id, retriesMs);
+      };
+      if (isBusy) setTimeout(again, retryMs).unref();
       return;
     }
     // Forgotten meanwhile: the guest has gone.
