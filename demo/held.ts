@@ -8,35 +8,36 @@ import type { ControlSnapshot, DomainSnapshot } from '../src/snapshot/types.js';
 import { enforcerOf } from './disk-table.js';
 import type { TableOptions } from './table.js';
 
-/** A line: a guest or a control, and what is said of it. */
-type Row = readonly [label: string, words: string];
+/** A line: guest and control, in either order, and what is said of them. */
+type Row = readonly [first: string, second: string, words: string];
 
 export function renderHeld(domains: readonly DomainSnapshot[], { color, width }: TableOptions): string[] {
   const style = styleFor(color);
   const block = (title: string, rows: readonly Row[]): string[] => {
-    const labelWidth = Math.max(...rows.map(([label]) => widthOf(label)));
-    const room = width === null ? Number.POSITIVE_INFINITY : width - labelWidth - '    '.length - '  '.length;
-    const lines = rows.map(([label, words]) => `    ${style.bold(pad(label, labelWidth))}  ${cut(words, room)}`);
+    const [first, second] = [0, 1].map((column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
+    const lines = rows.map(([one, two, words]) => {
+      const start = `    ${style.bold(pad(one, first ?? 0))}  ${pad(two, second ?? 0)}  `;
+      return start + (width === null ? words : cut(words, width - (first ?? 0) - (second ?? 0) - '        '.length));
+    });
     return rows.length === 0 ? [] : [style.dim(`  ${title}`), ...lines];
   };
   return [...block('Also held', heldRows(domains)), ...block('Asked for and not held', missingRows(domains))];
 }
 
-/** A line for each control of each guest: `db-1  disk.limit 8000 iops (by QEMU)`. */
+/** A line for each control of each guest: `db-1  disk.limit  8000 iops (by QEMU)`. */
 function heldRows(domains: readonly DomainSnapshot[]): Row[] {
   return domains.flatMap(({ name, controls }) =>
     controls
       .filter(({ id, status }) => status === 'holds' && id !== 'cpu.limit')
-      .map((control, index): Row => [index === 0 ? name : '', heldWords(control)]),
+      .map((control, index): Row => [index === 0 ? name : '', control.id, heldWords(control)]),
   );
 }
 
 function heldWords(control: ControlSnapshot): string {
-  const by = control.id === 'disk.limit' ? `  (by ${enforcerOf(control)})` : '';
-  return `${control.id}  ${control.desired ?? ''}${by}`;
+  return `${control.desired ?? ''}${control.id === 'disk.limit' ? ` (by ${enforcerOf(control)})` : ''}`;
 }
 
-/** A line for each reason, with all guests whom it concerns: `memory.guarantee  db-1, web-1: cgroup v1 cannot …`. */
+/** A line for each reason, with all guests whom it concerns: `memory.guarantee  db-1, web-1  cgroup v1 cannot …`. */
 function missingRows(domains: readonly DomainSnapshot[]): Row[] {
   const guestsOf = new Map<string, { readonly id: string; readonly why: string; readonly names: string[] }>();
   for (const { name, controls } of domains) {
@@ -49,5 +50,5 @@ function missingRows(domains: readonly DomainSnapshot[]): Row[] {
       else known.names.push(name);
     }
   }
-  return [...guestsOf.values()].map(({ id, why, names }): Row => [id, `${names.join(', ')}: ${why}`]);
+  return [...guestsOf.values()].map(({ id, why, names }): Row => [id, names.join(', '), why]);
 }

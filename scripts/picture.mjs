@@ -149,7 +149,7 @@ function escapeXml(text) {
 
 const PROMPT = '\u001b[32m#\u001b[0m';
 /** As wide as the README shows it without making it smaller. */
-const COLOURED = { ...process.env, FORCE_COLOR: '1', COLUMNS: '112' };
+const COLOURED = { ...process.env, FORCE_COLOR: '1', COLUMNS: '116' };
 delete COLOURED.NO_COLOR;
 
 /** Runs the demo until its final table stands, and while it waits has the program explain its tenant. */

@@ -24,7 +24,7 @@ export async function removeLeftovers(prefix: string, suffixOf: (name: string) =
     if (owner === '' || readOrEmpty(`/proc/${owner}/cmdline`) !== '') continue;
     await endProcesses(directory);
     const suffix = suffixOf(name);
-    if (suffix !== null) removeGroups(suffix);
+    if (suffix !== null) await removeGroups(suffix);
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -52,12 +52,17 @@ export async function endProcesses(directory: string): Promise<void> {
   await waitUntil(`the processes of ${directory} to end`, () => left().length === 0, { seconds: 10 });
 }
 
-/** Groups of guests that died together with their libvirtd; a group that still has processes stays. */
-export function removeGroups(suffix: string): void {
+/**
+ * Groups of guests that died together with their libvirtd. The kernel lets go of one some moments after its last process; one
+ * that keeps processes stays.
+ */
+export async function removeGroups(suffix: string): Promise<void> {
   const root = '/sys/fs/cgroup';
-  for (const parent of [join(root, 'machine'), ...listDirectories(root).map((path) => join(path, 'machine'))]) {
-    for (const path of listDirectories(parent)) {
-      if (!path.endsWith(`-${suffix}.libvirt-qemu`)) continue;
+  const parents = [root, ...listDirectories(root)].map((path) => join(path, 'machine'));
+  const left = (): string[] =>
+    parents.flatMap(listDirectories).filter((path) => path.endsWith(`-${suffix}.libvirt-qemu`));
+  const areGone = (): boolean => {
+    for (const path of left()) {
       for (const directory of [...listDirectories(path), path]) {
         try {
           rmdirSync(directory);
@@ -66,7 +71,9 @@ export function removeGroups(suffix: string): void {
         }
       }
     }
-  }
+    return left().length === 0;
+  };
+  await waitUntil('the groups to be free', areGone, { seconds: 3, everyMs: 50 }).catch(() => undefined);
 }
 
 function listDirectories(path: string): string[] {
