@@ -86,6 +86,12 @@ export interface DiskDevice {
   readonly cache: string | null;
   readonly readOnly: boolean;
   readonly throttle: DiskThrottle;
+  /** `<shareable/>`: other guests may write to it too, so that sVirt gives it a label without categories. */
+  readonly shareable?: true;
+  /** Its source says that sVirt is to leave its label alone, or that libvirt could not set one. */
+  readonly unlabelled?: true;
+  /** Paths on this host of the images below it, nearest first, where the live XML shows them; never an empty list. */
+  readonly backing?: readonly string[];
 }
 
 /** libvirt's `<bandwidth>`: average and peak in kilobytes a second, burst in kilobytes (formatdomain, "Quality of service"). */
@@ -140,6 +146,25 @@ export interface Hardware {
   readonly unmerged: boolean;
   /** CPU list that all vCPUs without a pin may use (`<vcpu cpuset=…>`); null: every CPU. */
   readonly cpuset: string | null;
+  /** A device whose other half is another process (vhost-user network, disk or GPU, virtiofs): absent where it is not known. */
+  readonly vhostUser?: boolean;
+  /** The guest was promised a TSC that never changes its rate, without that rate being fixed: QEMU does not save such a guest. */
+  readonly invtsc?: boolean;
+}
+
+/** One `<seclabel>` of a domain. Labels are data of the host, never trusted text. */
+export interface DomainSeclabel {
+  /** `selinux`, `apparmor`, `dac`; null where the XML names none, which is the first that the host has. */
+  readonly model: string | null;
+  readonly type: 'dynamic' | 'static' | 'none';
+  /** libvirt relabels the guest's images at its start. */
+  readonly relabel: boolean;
+  /** Of the process; in a definition only a static one. */
+  readonly label: string | null;
+  /** Of its images; in the live XML alone. */
+  readonly imagelabel: string | null;
+  /** From which a dynamic label is made. */
+  readonly baselabel: string | null;
 }
 
 /** What one reading of a domain's XML says. */
@@ -157,6 +182,12 @@ export interface DomainFacts extends DomainAttributes {
   readonly definition: Tuning | null;
   /** Our own element of the live metadata (originals that travelled with the guest), as text; null if none. */
   readonly originalsXml: string | null;
+  /** `<seclabel>` elements of the live XML; absent for a guest that libvirt does not run. */
+  readonly seclabels?: readonly DomainSeclabel[];
+  /** The same from the persistent definition; null for a transient domain. */
+  readonly definitionSeclabels?: readonly DomainSeclabel[] | null;
+  /** Its next start restores memory that libvirt saved; asked of a domain that does not run, false of one that does. */
+  readonly managedSave?: boolean;
 }
 
 /** Kernel identity of a running domain's QEMU process. A reused pid has another start time. */

@@ -50,6 +50,15 @@ const SIGNATURES = {
   virDomainSetInterfaceParameters: ['int', ['void *', 'str', 'void *', 'int', 'uint']],
   virDomainPinVcpuFlags: ['int', ['void *', 'uint', 'void *', 'int', 'uint']],
   virTypedParamsClear: ['void', ['void *', 'int']],
+  virDomainDefineXMLFlags: ['void *', ['void *', 'str', 'uint']],
+  virDomainManagedSave: ['int', ['void *', 'uint']],
+  virDomainHasManagedSaveImage: ['int', ['void *', 'uint']],
+  virDomainManagedSaveGetXMLDesc: ['owned string', ['void *', 'uint']],
+  virDomainManagedSaveDefineXML: ['int', ['void *', 'str', 'uint']],
+  virDomainCreateWithFlags: ['int', ['void *', 'uint']],
+  virDomainSuspend: ['int', ['void *']],
+  virDomainResume: ['int', ['void *']],
+  virDomainAbortJob: ['int', ['void *']],
   virDomainSetMetadata: ['int', ['void *', 'int', 'str', 'str', 'str', 'uint']],
 } as const satisfies Record<string, readonly [NativeType, readonly NativeType[]]>;
 
@@ -79,7 +88,12 @@ export const UUID_STRING_BYTES = 37;
 
 export const TYPED = { int: 1, uint: 2, llong: 3, ullong: 4, double: 5, boolean: 6, string: 7 } as const;
 export const VIR_DOMAIN_AFFECT_LIVE = 1;
+/** With passwords: a definition written back without them would have none. */
+export const VIR_DOMAIN_XML_SECURE = 1;
 export const VIR_DOMAIN_XML_INACTIVE = 2;
+export const VIR_DOMAIN_SAVE_IMAGE_XML_SECURE = 1;
+export const VIR_DOMAIN_SAVE_PAUSED = 1 << 2;
+export const VIR_DOMAIN_START_PAUSED = 1;
 export const VIR_DOMAIN_METADATA_ELEMENT = 2;
 export const VIR_DOMAIN_STATS_STATE = 1;
 export const VIR_DOMAIN_STATS_BLOCK = 1 << 5;

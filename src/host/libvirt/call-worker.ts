@@ -11,6 +11,7 @@ import { closeConnection, openConnection } from './connection.js';
 import { readDisks } from './disk-readings.js';
 import type { Connection } from './domain-call.js';
 import type { Call, CallReply, CallRequest, CallValue, CallWorkerData } from './protocol.js';
+import { makeSaveCall } from './save-calls.js';
 import { tune } from './tune.js';
 
 const { uri, keepaliveSeconds } = workerData as CallWorkerData;
@@ -59,6 +60,8 @@ function make(open: Connection, call: Call): LibvirtOutcome<CallValue> {
       return tune(open, call.uuid, call.id, call.calls);
     case 'setOriginals':
       return setOriginals(open, call.uuid, call.id, call.xml);
+    default:
+      return makeSaveCall(open, call);
   }
 }
 

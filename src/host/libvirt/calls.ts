@@ -18,7 +18,7 @@ import {
   withDomain,
   withInstance,
 } from './domain-call.js';
-import { ORIGINALS, parseDomainXml, parseTuning } from './domain-xml.js';
+import { ORIGINALS, parseDefinition, parseDomainXml } from './domain-xml.js';
 import type { FactsReading } from './protocol.js';
 
 /**
@@ -66,11 +66,15 @@ export function readFacts(connection: Connection, uuid: string): LibvirtOutcome<
     if (inactiveText === null) return failed(connection);
     try {
       const { metadataProblem, ...live } = parseDomainXml(liveText);
+      const definition = persistent ? parseDefinition(inactiveText) : null;
       const facts: DomainFacts = {
         ...live,
         state: domainState(state[0] ?? 0, state[1] ?? 0, live.id),
         persistent: persistent > 0,
-        definition: persistent ? parseTuning(inactiveText) : null,
+        definition: definition?.tuning ?? null,
+        definitionSeclabels: definition?.seclabels ?? null,
+        // Of one that runs, libvirt's answer is about what a save that was cut short left behind.
+        managedSave: live.id === null && libvirt.virDomainHasManagedSaveImage(domain, 0) > 0,
       };
       return { ok: true, value: { facts, metadataProblem } };
     } catch (error) {

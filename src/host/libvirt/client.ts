@@ -3,6 +3,7 @@
  * `connect.ts` implements it on worker threads.
  */
 import type { Bandwidth, DiskThrottle, DomainFacts, DomainState } from '../../domains/types.js';
+import type { LibvirtSaving } from './saving.js';
 
 export type LibvirtFailure =
   | 'vanished' // the domain, or this running instance of it, is gone
@@ -51,7 +52,7 @@ export interface BlkioParameters {
   readonly device_write_iops_sec?: string;
 }
 
-/** One set call of libvirt on a running domain, by the API that it goes through. Live only. */
+/** One set call of libvirt, by the API that it goes through. All but the last are about the running domain, live only. */
 export type TuneCall =
   /** virDomainSetSchedulerParametersFlags */
   | { readonly call: 'scheduler'; readonly parameters: SchedulerParameters }
@@ -75,7 +76,12 @@ export type TuneCall =
       readonly outbound?: Bandwidth | null;
     }
   /** virDomainPinVcpuFlags. There is no taking off: a pin to all CPUs stays in the XML. */
-  | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] };
+  | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] }
+  /**
+   * virDomainDefineXMLFlags: the `<seclabel>` for SELinux of the persistent definition, for the next start. `text`: `dynamic` |
+   * `dynamic BASELABEL` | `static LABEL[ relabel=no]` | `none`. `dynamic` takes a static element out, as if none had been there.
+   */
+  | { readonly call: 'seclabel'; readonly text: string };
 
 /** Counters of one virtual disk since QEMU started. Times are the sum over requests. */
 export interface DiskCounters {
@@ -148,7 +154,7 @@ export interface LibvirtStatus {
   readonly reconnects: number;
 }
 
-export interface LibvirtClient {
+export interface LibvirtClient extends LibvirtSaving {
   /** Resolves when the first attempt to connect has ended, well or not; later attempts go on in the background. */
   start(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -165,9 +171,15 @@ export interface LibvirtClient {
    * Live only (VIR_DOMAIN_AFFECT_LIVE). All calls are made, one after the other, whatever becomes of the first; the
    * outcome is that of the first that failed. Refused as `vanished` when the running instance is not `id` any more. One that
    * ended as `timeout` may still take effect later, before `recovered`: read again then. `mayBegin` is asked when its turn
-   * has come, behind those of hundreds of guests perhaps.
+   * has come, behind those of hundreds of guests perhaps. Calls about the definition are made whatever instance runs, or
+   * none: for those alone `id` may be null.
    */
-  tune(uuid: string, id: number, calls: readonly TuneCall[], mayBegin?: () => boolean): Promise<LibvirtOutcome<null>>;
+  tune(
+    uuid: string,
+    id: number | null,
+    calls: readonly TuneCall[],
+    mayBegin?: () => boolean,
+  ): Promise<LibvirtOutcome<null>>;
   /**
    * Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this; one that
    * libvirt is busy with is refused at once. One guest at a time, after all other calls.

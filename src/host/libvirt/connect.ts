@@ -1,7 +1,7 @@
 /**
  * The libvirt client: takes a URI, gives the interface of client.ts, backed by worker threads: one for events and
- * keepalive, one for bulk reads, the others for calls about single guests. Whether there is a connection is what the
- * event worker says; the call workers connect when first needed.
+ * keepalive, one for bulk reads, others for calls about single guests, and one for each call that may take minutes. Whether
+ * there is a connection is what the event worker says; the call workers connect when first needed.
  */
 import type { DomainFacts } from '../../domains/types.js';
 import type { Log } from '../../log.js';
@@ -18,7 +18,10 @@ import type {
 } from './client.js';
 import { reviveFacts } from './domain-xml.js';
 import { type EventThread, startEventThread } from './event-thread.js';
+import { LongCalls } from './long-calls.js';
 import type { Call, CallWorkerData, EventMessage, FactsReading } from './protocol.js';
+import type { LibvirtSaving } from './saving.js';
+import { withoutLibvirt } from './without-libvirt.js';
 
 export interface LibvirtOptions {
   /** libvirt connection URI, `qemu:///system`; null: no libvirt at all (bare QEMU only). */
@@ -56,6 +59,7 @@ class WorkerLibvirtClient implements LibvirtClient {
   readonly #deadlineMs: number;
   readonly #bulk: CallPool;
   readonly #guests: CallPool;
+  readonly #long: LongCalls;
   readonly #listeners: ((event: LibvirtEvent) => void)[] = [];
   #events: EventThread | null = null;
   #firstAttempt: (() => void) | null = null;
@@ -66,6 +70,14 @@ class WorkerLibvirtClient implements LibvirtClient {
   #lastError: string | null = 'not connected yet';
   #listUnderWay: Promise<LibvirtOutcome<readonly ListedDomain[]>> | null = null;
   #listNext: Promise<LibvirtOutcome<readonly ListedDomain[]>> | null = null;
+  readonly managedSave: LibvirtSaving['managedSave'] = (...all) => this.#long.managedSave(...all);
+  readonly abortJob: LibvirtSaving['abortJob'] = (uuid) => this.#long.abortJob(uuid);
+  readonly hasManagedSave: LibvirtSaving['hasManagedSave'] = (uuid) => this.#long.hasManagedSave(uuid);
+  readonly managedSaveXml: LibvirtSaving['managedSaveXml'] = (uuid) => this.#long.managedSaveXml(uuid);
+  readonly managedSaveDefine: LibvirtSaving['managedSaveDefine'] = (...all) => this.#long.managedSaveDefine(...all);
+  readonly startGuest: LibvirtSaving['startGuest'] = (...all) => this.#long.startGuest(...all);
+  readonly suspend: LibvirtSaving['suspend'] = (...all) => this.#long.suspend(...all);
+  readonly resume: LibvirtSaving['resume'] = (...all) => this.#long.resume(...all);
 
   constructor(options: LibvirtOptions, uri: string) {
     this.#uri = uri;
@@ -101,6 +113,18 @@ class WorkerLibvirtClient implements LibvirtClient {
       },
       now,
     });
+    this.#long = new LongCalls({
+      startThread: () => startCallThread(this.#worker, 'libvirt-long'),
+      deadlineMs: this.#deadlineMs,
+      disconnected: () => (this.#connected ? null : this.#disconnected().message),
+      onOverrun: (uuid, call) =>
+        this.#log.warn('libvirt.slow', { uuid, call }, 'libvirt does not come to an end with it'),
+      onRecovered: (uuid, call, afterMs) => {
+        this.#log.info('libvirt.recovered', { uuid, call, afterMs: Math.round(afterMs) });
+        this.#emit({ kind: 'recovered', uuid });
+      },
+      now,
+    });
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -124,6 +148,7 @@ class WorkerLibvirtClient implements LibvirtClient {
     this.#lastError = 'stopped';
     const events = this.#events;
     this.#events = null;
+    this.#long.stop();
     const all = Promise.all([events?.stop(), this.#bulk.stop(), this.#guests.stop()]);
     await Promise.race([all, timeout(STOP_MS)]);
     events?.unref();
@@ -136,8 +161,8 @@ class WorkerLibvirtClient implements LibvirtClient {
       libraryVersion: this.#libraryVersion,
       daemonVersion: this.#daemonVersion,
       lastError: this.#lastError,
-      quarantined: this.#guests.quarantined,
-      abandonedWorkers: this.#guests.stuck + this.#bulk.stuck,
+      quarantined: [...new Set([...this.#guests.quarantined, ...this.#long.quarantined])],
+      abandonedWorkers: this.#guests.stuck + this.#bulk.stuck + this.#long.stuck,
       reconnects: Math.max(0, this.#connections - 1),
     };
   }
@@ -246,32 +271,6 @@ class WorkerLibvirtClient implements LibvirtClient {
       }
     }
   }
-}
-
-/** Never connected, and says so. */
-function withoutLibvirt(): LibvirtClient {
-  const message = 'libvirt is switched off (libvirt URI "none")';
-  const disconnected = async () => ({ ok: false, failure: 'disconnected', message }) as const;
-  return {
-    start: async () => {},
-    stop: async () => {},
-    status: () => ({
-      uri: null,
-      connected: false,
-      libraryVersion: null,
-      daemonVersion: null,
-      lastError: message,
-      quarantined: [],
-      abandonedWorkers: 0,
-      reconnects: 0,
-    }),
-    onEvent: () => {},
-    list: disconnected,
-    facts: disconnected,
-    tune: disconnected,
-    disks: disconnected,
-    setOriginals: disconnected,
-  };
 }
 
 function timeout(ms: number): Promise<void> {

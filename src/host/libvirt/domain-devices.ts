@@ -47,7 +47,30 @@ function disk(target: string, element: XmlNode): DiskDevice {
     cache: attribute(child(element, 'driver'), 'cache') ?? null,
     readOnly: child(element, 'readonly') !== undefined,
     throttle: throttle(child(element, 'iotune')),
+    ...(child(element, 'shareable') !== undefined && { shareable: true }),
+    ...(isUnlabelled(source) && { unlabelled: true }),
+    ...backingOf(element),
   };
+}
+
+/** `<seclabel relabel='no'>` is somebody's wish; `labelskip='yes'` is what libvirt found at the start (NFS). */
+function isUnlabelled(source: XmlNode | undefined): boolean {
+  return children(source, 'seclabel').some(
+    (label) =>
+      ['selinux', undefined].includes(attribute(label, 'model')) &&
+      (attribute(label, 'relabel') === 'no' || attribute(label, 'labelskip') === 'yes'),
+  );
+}
+
+/** Images below one another are elements within one another; an empty one ends the chain. */
+function backingOf(disk: XmlNode): Pick<DiskDevice, 'backing'> {
+  const backing: string[] = [];
+  for (let below = child(disk, 'backingStore'); below !== undefined; below = child(below, 'backingStore')) {
+    const pathAttribute = PATH_ATTRIBUTES.get(attribute(below, 'type') ?? '');
+    const path = pathAttribute === undefined ? undefined : attribute(child(below, 'source'), pathAttribute);
+    if (path !== undefined && path !== '') backing.push(path);
+  }
+  return backing.length === 0 ? {} : { backing };
 }
 
 function throttle(iotune: XmlNode | undefined): DiskThrottle {

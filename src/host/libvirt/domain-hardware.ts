@@ -23,7 +23,38 @@ export function readHardware(domain: XmlNode): Hardware {
     encrypted: child(domain, 'launchSecurity') !== undefined,
     unmerged: child(backing, 'nosharepages') !== undefined,
     cpuset: attribute(child(domain, 'vcpu'), 'cpuset') ?? null,
+    vhostUser: holdsVhostUser(devices),
+    invtsc: promisesTsc(domain),
   };
+}
+
+/** Devices whose state is in another process. virtiofs is one too; libvirt refuses to save a guest with it. */
+function holdsVhostUser(devices: XmlNode | undefined): boolean {
+  const isOf = (name: string, type: string) => children(devices, name).some((one) => attribute(one, 'type') === type);
+  return (
+    isOf('interface', 'vhostuser') ||
+    isOf('disk', 'vhostuser') ||
+    children(devices, 'video').some((video) => attribute(child(video, 'driver'), 'name') === 'vhostuser') ||
+    children(devices, 'filesystem').some((one) => attribute(child(one, 'driver'), 'type') === 'virtiofs')
+  );
+}
+
+/**
+ * QEMU neither saves nor migrates a guest with invtsc unless the rate is fixed by `<timer name='tsc' frequency=…>`. The
+ * host's own model with `migratable='off'` has it wherever the host has.
+ */
+function promisesTsc(domain: XmlNode): boolean {
+  const cpu = child(domain, 'cpu');
+  const fixed = children(child(domain, 'clock'), 'timer').some(
+    (timer) => attribute(timer, 'name') === 'tsc' && attribute(timer, 'frequency') !== undefined,
+  );
+  const promised =
+    attribute(cpu, 'migratable') === 'off' ||
+    children(cpu, 'feature').some(
+      (one) =>
+        attribute(one, 'name') === 'invtsc' && ['require', 'force'].includes(attribute(one, 'policy') ?? 'require'),
+    );
+  return promised && !fixed;
 }
 
 /**

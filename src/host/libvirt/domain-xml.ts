@@ -3,10 +3,11 @@
  * Pure. The text is libvirt's, but names, title, description and metadata in it may be a tenant's, so sizes are capped.
  * Format: https://libvirt.org/formatdomain.html
  */
-import type { DomainFacts, Hardware, Tuning } from '../../domains/types.js';
+import type { DomainFacts, DomainSeclabel, Hardware, Tuning } from '../../domains/types.js';
 import type { XmlElement } from '../../policy/types.js';
 import { readHardware } from './domain-hardware.js';
 import { readTuning } from './domain-tuning.js';
+import { readSeclabels } from './seclabel-xml.js';
 import { attribute, child, childText, elements, integer, parseXml, text, type XmlNode } from './xml-tree.js';
 
 /** Our element in `<metadata>`: how originals travel with a guest. */
@@ -33,6 +34,7 @@ export interface DomainXml {
   readonly vcpusMax: number;
   readonly hardware: Hardware;
   readonly tuning: Tuning;
+  readonly seclabels: readonly DomainSeclabel[];
   /** Children of `<metadata>`, ours left out. Empty when `metadataProblem` is set. */
   readonly metadata: readonly XmlElement[];
   /** Why metadata was left out (too large, too deep, not well-formed); null when it was not. */
@@ -67,6 +69,7 @@ export function parseDomainXml(xml: string): DomainXml {
     vcpusOnline: integer(attribute(vcpu, 'current')) ?? vcpusMax,
     hardware: readHardware(domain),
     tuning: readTuning(domain),
+    seclabels: readSeclabels(domain),
     ...parseMetadata(childText(domain, 'metadata')),
   };
 }
@@ -77,6 +80,23 @@ export function parseDomainXml(xml: string): DomainXml {
  */
 export function parseTuning(xml: string): Tuning {
   return readTuning(parseDomain(xml));
+}
+
+/**
+ * The tuning and the labels of a persistent definition.
+ * @throws Error as parseDomainXml
+ */
+export function parseDefinition(xml: string): Pick<DomainXml, 'tuning' | 'seclabels'> {
+  const domain = parseDomain(xml);
+  return { tuning: readTuning(domain), seclabels: readSeclabels(domain) };
+}
+
+/**
+ * The labels alone, of a definition or a saved image.
+ * @throws Error as parseDomainXml
+ */
+export function parseSeclabels(xml: string): DomainSeclabel[] {
+  return readSeclabels(parseDomain(xml));
 }
 
 /** Whether a disk of this domain may be in a group with others: parsing costs a hundred times as much as asking this. */

@@ -3,14 +3,24 @@
  */
 import type { DomainFacts } from '../../domains/types.js';
 import type { DiskReading, LibvirtEvent, LibvirtOutcome, ListedDomain, TuneCall } from './client.js';
+import type { SavedImage } from './saving.js';
 
 /** One call, to be made synchronously on a call worker. */
 export type Call =
+  | SaveCall
   | { readonly op: 'list' }
   | { readonly op: 'facts'; readonly uuid: string }
   | { readonly op: 'disks'; readonly uuid: string; readonly id: number }
-  | { readonly op: 'tune'; readonly uuid: string; readonly id: number; readonly calls: readonly TuneCall[] }
+  | { readonly op: 'tune'; readonly uuid: string; readonly id: number | null; readonly calls: readonly TuneCall[] }
   | { readonly op: 'setOriginals'; readonly uuid: string; readonly id: number; readonly xml: string | null };
+
+/** Those of saving.ts, each on a thread of its own. */
+export type SaveCall =
+  | { readonly op: 'managedSave'; readonly uuid: string; readonly id: number; readonly paused: boolean }
+  | { readonly op: 'managedSaveDefine'; readonly uuid: string; readonly text: string }
+  | { readonly op: 'startGuest'; readonly uuid: string; readonly paused: boolean }
+  | { readonly op: 'suspend' | 'resume'; readonly uuid: string; readonly id: number }
+  | { readonly op: 'abortJob' | 'hasManagedSave' | 'managedSaveXml'; readonly uuid: string };
 
 /** A reading of a guest, and what of it had to be left out. */
 export interface FactsReading {
@@ -19,7 +29,14 @@ export interface FactsReading {
   readonly metadataProblem: string | null;
 }
 
-export type CallValue = readonly ListedDomain[] | FactsReading | readonly DiskReading[] | null;
+export type CallValue =
+  | readonly ListedDomain[]
+  | FactsReading
+  | readonly DiskReading[]
+  | SavedImage
+  | boolean
+  | number
+  | null;
 
 export type CallRequest = { readonly call: Call } | { readonly stop: true };
 

@@ -1,12 +1,13 @@
 /**
- * The set calls that tune a running domain: takes TuneCalls, gives the outcome of the first that failed. Synchronous, for
- * a worker thread. All are live only (VIR_DOMAIN_AFFECT_LIVE) and may be made twice.
+ * The set calls that tune a domain: takes TuneCalls, gives the outcome of the first that failed. Synchronous, for a worker
+ * thread. All but that for the definition's label are live only (VIR_DOMAIN_AFFECT_LIVE), and all may be made twice.
  */
 import { canonicalThrottle } from '../../disk-throttle-text.js';
 import { type Bandwidth, type DiskThrottle, THROTTLE_FIELDS } from '../../domains/types.js';
 import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
 import type { LibvirtOutcome, TuneCall } from './client.js';
+import { setSeclabel } from './definition.js';
 import { type Connection, done, type Failed, failed, withInstance } from './domain-call.js';
 import { mayNameGroup, parseTuning } from './domain-xml.js';
 import { type TypedParameter, withTypedParameters } from './typed-parameters.js';
@@ -22,13 +23,13 @@ type SetCall = (block: Uint8Array, count: number) => number;
 export function tune(
   connection: Connection,
   uuid: string,
-  id: number,
+  id: number | null,
   calls: readonly TuneCall[],
 ): LibvirtOutcome<null> {
   let first: Failed | null = null;
   for (const call of calls) {
     // Looked up for each: one call may have waited for long enough that another instance runs now.
-    const outcome = withInstance(connection, uuid, id, (domain) => attempt(connection, domain, call));
+    const outcome = tuneOne(connection, uuid, id, call);
     if (outcome.ok) continue;
     // The whole list is made again on a new connection.
     if (outcome.failure === 'disconnected') return outcome;
@@ -38,7 +39,16 @@ export function tune(
   return first ?? DONE;
 }
 
-function attempt(connection: Connection, domain: Pointer, call: TuneCall): LibvirtOutcome<null> {
+function tuneOne(connection: Connection, uuid: string, id: number | null, call: TuneCall): LibvirtOutcome<null> {
+  if (call.call === 'seclabel') return setSeclabel(connection, uuid, call.text);
+  if (id === null) return { ok: false, failure: 'vanished', message: 'the domain does not run' };
+  return withInstance(connection, uuid, id, (domain) => attempt(connection, domain, call));
+}
+
+/** Those about the running instance. */
+type LiveCall = Exclude<TuneCall, { call: 'seclabel' }>;
+
+function attempt(connection: Connection, domain: Pointer, call: LiveCall): LibvirtOutcome<null> {
   try {
     return make(connection, domain, call);
   } catch (error) {
@@ -47,7 +57,7 @@ function attempt(connection: Connection, domain: Pointer, call: TuneCall): Libvi
   }
 }
 
-function make(connection: Connection, domain: Pointer, call: TuneCall): LibvirtOutcome<null> {
+function make(connection: Connection, domain: Pointer, call: LiveCall): LibvirtOutcome<null> {
   const { libvirt } = connection;
   const set = (parameters: readonly TypedParameter[], setCall: SetCall) => send(connection, parameters, setCall);
   switch (call.call) {
@@ -185,6 +195,8 @@ function named(call: TuneCall, message: string): string {
       return `interface ${call.device}: ${message}`;
     case 'pin':
       return `vCPU ${call.vcpu}: ${message}`;
+    case 'seclabel':
+      return `label: ${message}`;
     default:
       return message;
   }
