@@ -4,18 +4,15 @@
  * guests, a record is on disk before the first write. At rest a look is one read a file.
  */
 import { dirname } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { Desired } from '../controls/control.js';
 import { ownerOf, SliceGroups } from '../domains/slice-groups.js';
 import type { Domain } from '../domains/types.js';
 import type { Group } from '../host/cgroup/group.js';
-import type { Gate } from './gate.js';
 import type { HandsOffRegister } from './hands-off.js';
-import type { Journal } from './journal.js';
-import type { JournalRecord } from './journal-format.js';
+import { HostControl, type HostControlOptions } from './host-control.js';
+import type { HostStatus } from './plan-host.js';
 import {
   claimsOf,
-  HOST,
   levelsFor,
   type ProtectionFile,
   planSlices,
@@ -26,13 +23,9 @@ import {
 import { SliceWriter, type SliceWriterOptions } from './slice-writes.js';
 import type { ControlOutcome, PlannedChange } from './types.js';
 
-export interface SliceGuaranteesOptions extends SliceWriterOptions {
-  readonly journal: Pick<Journal, 'get' | 'put' | 'remove' | 'covers' | 'saveError'>;
-  readonly gate: Pick<Gate, 'stop'>;
+export interface SliceGuaranteesOptions extends SliceWriterOptions, HostControlOptions {
   readonly handsOff: Pick<HandsOffRegister, 'of'>;
   readonly hostMemoryBytes: number;
-  /** A record of another boot is worth nothing: properties set at run time and groups went with it. */
-  readonly bootId: string;
   /** Null when there is no such directory; may throw when that cannot be told. */
   readonly openGroup: (directory: string) => Group | null;
 }
@@ -43,15 +36,11 @@ export interface SliceGuest {
   readonly desired: Desired | null;
 }
 
-export interface SliceStatus {
-  /** Of the file. */
-  readonly path: string;
+export interface SliceStatus extends HostStatus {
   readonly file: ProtectionFile;
   readonly desiredBytes: number;
   /** Null when it cannot be read. */
   readonly actualBytes: number | null;
-  readonly status: 'holds' | 'pending' | 'failed';
-  readonly reason: string | null;
 }
 
 interface Look {
@@ -65,48 +54,43 @@ export class SliceGuarantees {
   readonly #writer: SliceWriter;
   /** Path → text that was seen to hold. */
   readonly #held = new Map<string, string>();
-  #next: Look | null = null;
-  #running: Promise<void> | null = null;
-  #plan: SlicePlan = { states: [], writes: [], record: null };
-  #changes: readonly PlannedChange[] = [];
+  readonly #control: HostControl<Look, SliceWrite, SlicePlan>;
 
   constructor(options: SliceGuaranteesOptions) {
     this.#options = options;
     this.#groups = new SliceGroups(options.openGroup);
     this.#writer = new SliceWriter(options, this.#groups);
+    this.#control = new HostControl(options, {
+      control: SLICE_CONTROL,
+      subject: 'groups above guests are not written',
+      nothing: { states: [], writes: [], record: null },
+      plan: (look) => this.#planNow(look),
+      attempt: (write) => this.#writer.attempt(write),
+      looked: (plan) => this.#remember(plan),
+    });
   }
 
   /**
    * One look, after that at the guests. `mayLower`: all guests, and what they are promised, are known; without it nothing
-   * is lowered. Who comes while one is under way waits for the next, which is over the latest guests.
+   * is lowered.
    */
   settle(guests: readonly SliceGuest[], { mayLower }: { readonly mayLower: boolean }): Promise<void> {
-    this.#next = { guests, mayLower };
-    this.#running ??= this.#drain();
-    return this.#running;
+    return this.#control.settle({ guests, mayLower });
   }
 
   /** What the last look proposed, written since or not. */
   changes(): readonly PlannedChange[] {
-    return this.#changes;
+    return this.#control.changes();
   }
 
   /** What became of it: one outcome, none when nothing was proposed. */
   outcomes(): readonly ControlOutcome[] {
-    if (this.#changes.length === 0) return [];
-    const base = { uuid: HOST, domain: HOST, control: SLICE_CONTROL };
-    if (this.#options.gate.stop() !== null) return [{ ...base, outcome: 'unchanged', message: null }];
-    const amiss = this.snapshot().filter(({ status }) => status !== 'holds');
-    const worst = amiss.find(({ status }) => status === 'failed') ?? amiss[0];
-    if (worst === undefined) return [{ ...base, outcome: 'applied', message: null }];
-    return [
-      { ...base, outcome: 'failed', message: `${worst.path}: ${worst.reason ?? 'something else was set meanwhile'}` },
-    ];
+    return this.#control.outcomes(this.snapshot());
   }
 
   snapshot(): readonly SliceStatus[] {
     const finite = (bytes: number): number => Math.min(bytes, this.#options.hostMemoryBytes);
-    return this.#plan.states.map(({ path, file, desiredBytes, actualBytes, write }) => {
+    return this.#control.plan.states.map(({ path, file, desiredBytes, actualBytes, write }) => {
       const base = { path, file, desiredBytes: finite(desiredBytes) };
       if (actualBytes === null) {
         return { ...base, actualBytes, status: 'failed', reason: 'there is no such file, or it cannot be read' };
@@ -116,7 +100,7 @@ export class SliceGuarantees {
       const failure = this.#writer.failure(path);
       if (failure !== null) return { ...found, status: 'failed', reason: failure };
       const spaced = this.#writer.contested(path) ? 'someone else keeps changing it: repairs are spaced out' : null;
-      return { ...found, status: 'pending', reason: this.#obstacle() ?? spaced };
+      return { ...found, status: 'pending', reason: this.#control.obstacle() ?? spaced };
     });
   }
 
@@ -129,46 +113,15 @@ export class SliceGuarantees {
     this.#groups.close();
   }
 
-  async #drain(): Promise<void> {
-    try {
-      for (let look = this.#next; look !== null; look = this.#next) {
-        this.#next = null;
-        await this.#look(look);
-      }
-    } finally {
-      this.#running = null;
-    }
-  }
-
-  async #look(look: Look): Promise<void> {
-    const { gate } = this.#options;
-    this.#plan = this.#planNow(look);
-    const { record, writes } = this.#plan;
-    this.#changes = writes.filter(({ from, text }) => from !== text).map(changeOf);
-    if (gate.stop() !== null || !(await this.#record(record))) return;
-    let tried = false;
-    for (const write of writes) {
-      // Asked again before each: systemd may have been waited for.
-      if (gate.stop() === null) tried = (await this.#writer.attempt(write)) || tried;
-    }
-    if (tried) {
-      this.#plan = this.#planNow(look);
-      // What was given back is forgotten.
-      if (gate.stop() === null) await this.#record(this.#plan.record);
-    }
-    this.#remember();
-  }
-
   #planNow({ guests, mayLower }: Look): SlicePlan {
     const { journal, handsOff, hostMemoryBytes, bootId } = this.#options;
     const counted = guests.map(({ domain, desired }) => {
       const record = journal.get(domain.uuid, 'memory.guarantee');
       return { domain, desired, record, handsOff: handsOff.of(domain.uuid)?.kind ?? null };
     });
-    const stored = journal.get(HOST, SLICE_CONTROL);
     return planSlices({
       levels: levelsFor(counted.flatMap(claimsOf), hostMemoryBytes),
-      record: stored?.instance === bootId ? stored : null,
+      record: this.#control.record(),
       bootId,
       read: (path) => this.#groups.read(path),
       gone: (path) => {
@@ -182,27 +135,7 @@ export class SliceGuarantees {
     });
   }
 
-  /** True once it is on disk. */
-  async #record(next: JournalRecord | null): Promise<boolean> {
-    const { journal, log } = this.#options;
-    const stored = journal.get(HOST, SLICE_CONTROL);
-    try {
-      if (next === null) {
-        if (stored !== null) await journal.remove([{ uuid: HOST, control: SLICE_CONTROL }]);
-      } else if (!isDeepStrictEqual(stored, next)) {
-        await journal.put([next]);
-      } else if (!journal.covers(HOST, SLICE_CONTROL)) {
-        await journal.put([]);
-      }
-    } catch (error) {
-      const reason = (error as Error).message;
-      log.error('journal.save', { reason }, 'cannot save originals: groups above guests are not written');
-    }
-    return journal.covers(HOST, SLICE_CONTROL);
-  }
-
-  #remember(): void {
-    const { states, record } = this.#plan;
+  #remember({ states, record }: SlicePlan): void {
     this.#held.clear();
     for (const { path, actualBytes } of states) {
       const text = record?.settings[path]?.written.at(-1);
@@ -212,16 +145,4 @@ export class SliceGuarantees {
     this.#writer.keep(paths);
     this.#groups.keep(paths);
   }
-
-  /** Why nothing at all is written now. */
-  #obstacle(): string | null {
-    const { gate, journal } = this.#options;
-    const onDisk = journal.covers(HOST, SLICE_CONTROL);
-    return gate.stop() ?? (onDisk ? null : `what stood there before is not on disk: ${journal.saveError}`);
-  }
-}
-
-function changeOf({ path, action, from, text, why }: SliceWrite): PlannedChange {
-  const base = { uuid: HOST, domain: HOST, className: null, control: SLICE_CONTROL, source: null };
-  return { ...base, key: path, path, action, from, to: text, why };
 }

@@ -12,6 +12,7 @@ import type { Domain } from '../domains/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
 import { orderWrites } from './order.js';
 import { instanceOf } from './originals.js';
+import { HOST, type HostPlan, type HostWrite } from './plan-host.js';
 import type { Why } from './types.js';
 
 /** A guest more or less seldom needs a write. */
@@ -102,12 +103,7 @@ export interface SliceInput {
   readonly leaving: 'leave' | 'release';
 }
 
-export interface SliceWrite {
-  readonly path: string;
-  readonly from: string;
-  readonly text: string;
-  readonly action: 'add' | 'change' | 'restore';
-  readonly why: Why;
+export interface SliceWrite extends HostWrite {
   readonly depth: number;
   readonly widens: boolean;
 }
@@ -121,15 +117,11 @@ export interface SliceState {
   readonly write: SliceWrite | null;
 }
 
-export interface SlicePlan {
+/** Parents widen before what is below them, and narrow after it. */
+export interface SlicePlan extends HostPlan<SliceWrite> {
   readonly states: readonly SliceState[];
-  /** In order: parents widen before what is below them, and narrow after it. */
-  readonly writes: readonly SliceWrite[];
-  /** To be on disk before the first write; null when nothing is ours. */
-  readonly record: JournalRecord | null;
 }
 
-export const HOST = 'host';
 export const SLICE_CONTROL = 'host.memory-guarantee';
 
 export function planSlices(input: SliceInput): SlicePlan {
@@ -177,6 +169,7 @@ function planOne(path: string, file: ProtectionFile, prior: JournaledSetting | n
   if (lowers && !input.mayLower) return { ...base, desiredBytes: actualBytes, write: null, keep: prior };
   if (text === actual && !unsettled) return { ...base, write: null, keep: restores ? null : prior };
   const write: SliceWrite = {
+    key: path,
     path,
     from: actual,
     text,
