@@ -41,7 +41,7 @@ export class InUse {
   /** As #pairs, for all pairs inside wide sets; null: to be made anew. */
   #inWide: Uint32Array | null = null;
 
-  constructor(sets: Iterable<CategorySet> = []) {
+  constructor(sets: Iterable<readonly number[]> = []) {
     for (const set of sets) this.add(set);
   }
 
@@ -51,7 +51,8 @@ export class InUse {
   }
 
   /** A set without categories is held by every other and would forbid all: it is passed over. */
-  add(categories: CategorySet): void {
+  add(numbers: readonly number[]): void {
+    const categories = categorySet(numbers);
     const key = keyOf(categories);
     if (key === null) return;
     const count = this.#counts.get(key) ?? 0;
@@ -60,7 +61,8 @@ export class InUse {
   }
 
   /** False: it was not in use. */
-  remove(categories: CategorySet): boolean {
+  remove(numbers: readonly number[]): boolean {
+    const categories = categorySet(numbers);
     const key = keyOf(categories);
     const count = key === null ? 0 : (this.#counts.get(key) ?? 0);
     if (key === null || count === 0) return false;
@@ -81,36 +83,48 @@ export class InUse {
     return this.#wide.size === 0 || ((this.#pairsInWide()[word] as number) & bit) === 0;
   }
 
-  /** One free pair of these categories, each as likely as the next; null: there is none. Looks at rows, not at pairs. */
+  /** One free pair of these categories, each as likely as the next; null: there is none. Looks at words of 32 pairs. */
   nthFree(choice: CategorySet, random: (below: number) => number): readonly [number, number] | null {
     const allowed = new Uint32Array(WORDS);
     for (const category of choice) if (!hasBit(this.#singles, category)) setBit(allowed, category, true);
     const rows = choice.filter((category) => hasBit(allowed, category));
-    const counts = rows.map((low) => this.#freeInRow(low, allowed).reduce((sum, word) => sum + bitCount(word), 0));
+    const counts = rows.map((low) => this.#countFree(low, allowed));
     const total = counts.reduce((sum, count) => sum + count, 0);
     if (total === 0) return null;
     let left = random(total);
-    for (const [index, count] of counts.entries()) {
-      if (left < count) {
-        const low = rows[index] as number;
-        return [low, nthBit(this.#freeInRow(low, allowed), left)];
-      }
+    for (const [index, low] of rows.entries()) {
+      const count = counts[index] as number;
+      if (left < count) return [low, this.#nthFreeOf(low, allowed, left)];
       left -= count;
     }
     return null;
   }
 
-  #freeInRow(low: number, allowed: Uint32Array): Uint32Array {
-    const row = new Uint32Array(WORDS);
-    const wide = this.#wide.size === 0 ? null : this.#pairsInWide();
+  #countFree(low: number, allowed: Uint32Array): number {
+    let count = 0;
     for (let word = low >>> 5; word < WORDS; word++) {
-      const at = low * WORDS + word;
-      const taken = (this.#pairs[at] as number) | (wide === null ? 0 : (wide[at] as number));
-      // Of the word that has `low` itself only the bits above it: the rest are pairs of other rows.
-      const above = word === low >>> 5 ? -2 << (low & 31) : -1;
-      row[word] = (allowed[word] as number) & ~taken & above;
+      for (let bits = this.#freeWord(low, word, allowed); bits !== 0; bits &= bits - 1) count++;
     }
-    return row;
+    return count;
+  }
+
+  /** The `n`th category, from 0, that makes a free pair with `low` and is above it. */
+  #nthFreeOf(low: number, allowed: Uint32Array, n: number): number {
+    let left = n;
+    for (let high = low + 1; high < CATEGORY_COUNT; high++) {
+      const free = (this.#freeWord(low, high >>> 5, allowed) & (1 << (high & 31))) !== 0;
+      if (free && left-- === 0) return high;
+    }
+    return -1;
+  }
+
+  /** A bit for each category of one word that makes a free pair with `low` and is above it. */
+  #freeWord(low: number, word: number, allowed: Uint32Array): number {
+    const at = low * WORDS + word;
+    const inWide = this.#wide.size === 0 ? 0 : (this.#pairsInWide()[at] as number);
+    const above = word === low >>> 5 ? -2 << (low & 31) : -1;
+    // -2 << 31 is 0, as it should be: the last bit has none above it.
+    return (allowed[word] as number) & ~((this.#pairs[at] as number) | inWide) & above;
   }
 
   #mark(categories: CategorySet, key: number | string, used: boolean): void {
@@ -158,20 +172,4 @@ function hasBit(bits: Uint32Array, index: number): boolean {
 function setBit(bits: Uint32Array, index: number, on: boolean): void {
   const word = bits[index >>> 5] as number;
   bits[index >>> 5] = on ? word | (1 << (index & 31)) : word & ~(1 << (index & 31));
-}
-
-/** Bits that are one in a word of 32. */
-function bitCount(word: number): number {
-  let count = 0;
-  for (let left = word; left !== 0; left &= left - 1) count++;
-  return count;
-}
-
-/** The number of the `n`th one, counted from 0. */
-function nthBit(bits: Uint32Array, n: number): number {
-  let left = n;
-  for (let index = 0; index < CATEGORY_COUNT; index++) {
-    if (hasBit(bits, index) && left-- === 0) return index;
-  }
-  return -1;
 }

@@ -14,44 +14,71 @@ export type ParsedCategories =
   /** Continues the sentence «"c9.c1" …». */
   | { readonly ok: false; readonly reason: string };
 
-const ITEM = /^c(0|[1-9]\d{0,3})(?:\.c(0|[1-9]\d{0,3}))?$/;
-
 /** Any whole numbers from 0 to 1023, in any order, as a set. */
 export function categorySet(numbers: Iterable<number>): CategorySet {
-  return [...new Set(numbers)].sort((a, b) => a - b);
+  const list = [...numbers];
+  const ascending = list.every((category, i) => i === 0 || (list[i - 1] as number) < category);
+  return ascending ? list : [...new Set(list)].sort((a, b) => a - b);
 }
 
 /** Comma-separated categories and ranges, `c1,c5.c9`, as the kernel reads them: no blanks, no zeros in front. */
 export function parseCategories(text: string): ParsedCategories {
-  const items = text.split(',');
   const found: number[] = [];
-  // Rises and falls instead of single categories: a thousand overlapping ranges cost no more than a thousand items.
-  let depths: Int32Array | null = null;
-  for (const item of items) {
-    const match = ITEM.exec(item);
-    if (match === null) return refused(item === '' ? 'has an empty category' : 'has something that is no category');
-    const first = Number(match[1]);
-    const last = Number(match[2] ?? match[1]);
-    if (last >= CATEGORY_COUNT || first >= CATEGORY_COUNT) {
-      return refused(`has the category c${Math.max(first, last)}, above c${CATEGORY_COUNT - 1}`);
+  // The kernel prints them ascending. Else they are marked: overlapping ranges must not grow into a million numbers.
+  let marks: Uint8Array | null = null;
+  let highest = -1;
+  let at = 0;
+  while (at <= text.length) {
+    const end = nameEnd(text, at);
+    if (end < 0) return refused('has something that is no category');
+    const first = numberOf(text, at, end);
+    at = end;
+    let last = first;
+    if (text[at] === '.') {
+      const rangeEnd = nameEnd(text, at + 1);
+      if (rangeEnd < 0) return refused('has something that is no category');
+      last = numberOf(text, at + 1, rangeEnd);
+      at = rangeEnd;
+      if (first >= last) return refused(`has the range c${first}.c${last}, which does not ascend`);
     }
-    if (match[2] === undefined) {
-      found.push(first);
-      continue;
+    if (last >= CATEGORY_COUNT) return refused(`has the category c${last}, above c${CATEGORY_COUNT - 1}`);
+    if (at < text.length && text[at] !== ',') return refused('has something that is no category');
+    at++;
+    if (marks === null && first <= highest) {
+      marks = new Uint8Array(CATEGORY_COUNT);
+      for (const category of found) marks[category] = 1;
     }
-    if (first >= last) return refused(`has the range c${first}.c${last}, which does not ascend`);
-    depths ??= new Int32Array(CATEGORY_COUNT + 1);
-    depths[first] = (depths[first] ?? 0) + 1;
-    depths[last + 1] = (depths[last + 1] ?? 0) - 1;
+    if (marks !== null) marks.fill(1, first, last + 1);
+    else for (let category = first; category <= last; category++) found.push(category);
+    highest = last;
   }
-  if (depths !== null) {
-    let depth = 0;
-    for (let category = 0; category < CATEGORY_COUNT; category++) {
-      depth += depths[category] ?? 0;
-      if (depth > 0) found.push(category);
-    }
-  }
-  return { ok: true, categories: categorySet(found) };
+  return { ok: true, categories: marks === null ? found : marked(marks) };
+}
+
+/** Where the name of a category ends that starts at `at`, `c17`; negative: none starts there. */
+function nameEnd(text: string, at: number): number {
+  if (text[at] !== 'c') return -1;
+  let end = at + 1;
+  while (end < text.length && end <= at + 4 && isDigit(text, end)) end++;
+  if (end === at + 1 || isDigit(text, end)) return -1;
+  return text[at + 1] === '0' && end > at + 2 ? -1 : end;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= 48 && code <= 57;
+}
+
+function numberOf(text: string, at: number, end: number): number {
+  let value = 0;
+  for (let i = at + 1; i < end; i++) value = value * 10 + text.charCodeAt(i) - 48;
+  return value;
+}
+
+function marked(marks: Uint8Array): CategorySet {
+  const found: number[] = [];
+  for (let category = 0; category < marks.length; category++) if (marks[category] === 1) found.push(category);
+  return found;
 }
 
 /** As the kernel prints a set: a run of two is `c1,c2`, one of three or more `c1.c3`; empty for no category. */
@@ -60,9 +87,9 @@ export function formatCategories(categories: CategorySet): string {
   for (let i = 0; i < categories.length; ) {
     let end = i;
     while (categories[end + 1] === (categories[end] as number) + 1) end++;
-    parts.push(`c${categories[i]}`);
-    if (end > i) parts.push(`c${categories[end]}`);
-    if (end > i + 1) parts.push(`${parts.splice(-2).join('.')}`);
+    const [first, last] = [`c${categories[i]}`, `c${categories[end]}`];
+    if (end === i) parts.push(first);
+    else parts.push(end === i + 1 ? `${first},${last}` : `${first}.${last}`);
     i = end + 1;
   }
   return parts.join(',');

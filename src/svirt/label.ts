@@ -40,8 +40,8 @@ export function parseLabel(text: string): ParsedLabel {
   if (text.length > LENGTH_MAX) return refused(`is longer than ${LENGTH_MAX} characters`);
   const bare = withoutEnd(text);
   if (bare === '') return refused('is empty');
-  const [user = '', role, type, ...rest] = bare.split(':', 3);
-  if (role === undefined || type === undefined || rest.length > 0) return refused('is not USER:ROLE:TYPE:LEVEL');
+  const [user = '', role, type] = bare.split(':', 3);
+  if (role === undefined || type === undefined) return refused('is not USER:ROLE:TYPE:LEVEL');
   if (!NAME.test(user)) return refused('has no valid user');
   if (!NAME.test(role)) return refused('has no valid role');
   if (!NAME.test(type)) return refused('has no valid type');
