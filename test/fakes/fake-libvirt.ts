@@ -7,6 +7,7 @@
  *     libvirt.startDomain(db);               // emits resumed, started
  *     libvirt.hang(db);                      // its next call: timeout, then quarantined until recover(db)
  *     libvirt.disconnect('killed'); libvirt.reconnect({ emptyLists: 1 });
+ *     libvirt.faultOn(db, 'managedSave', { kind: 'hang' });
  */
 import { createHash } from 'node:crypto';
 import { canonicalThrottle } from '../../src/disk-throttle-text.js';
@@ -16,6 +17,7 @@ import type {
   DiskDevice,
   DiskThrottle,
   DomainFacts,
+  DomainSeclabel,
   DomainState,
   Hardware,
   InterfaceDevice,
@@ -34,7 +36,10 @@ import type {
   SchedulerParameters,
   TuneCall,
 } from '../../src/host/libvirt/client.js';
+import type { SaveCall } from '../../src/host/libvirt/protocol.js';
+import type { SavedImage, SaveOptions, StartOptions } from '../../src/host/libvirt/saving.js';
 import type { XmlElement } from '../../src/policy/types.js';
+import { applySeclabel, liveSeclabels } from './fake-seclabel.js';
 import {
   applyTune,
   defaultHardware,
@@ -64,10 +69,14 @@ export interface FakeDomainOptions {
   readonly description?: string;
   readonly metadata?: readonly XmlElement[];
   readonly originalsXml?: string;
+  /** `<seclabel>` elements of its definition; default: none. */
+  readonly seclabels?: readonly DomainSeclabel[];
 }
 
 export interface FakeLibvirtOptions {
   readonly uri?: string | null;
+  /** The host has SELinux: every guest that starts gets a label. Default: it has no such thing. */
+  readonly selinux?: boolean;
   /** After which a call about a hanging domain is answered `timeout`; default 20 ms. */
   readonly deadlineMs?: number;
   /** What libvirt does to the kernel when a running guest is tuned, by us or by anyone; only calls that succeeded. */
@@ -76,11 +85,24 @@ export interface FakeLibvirtOptions {
 
 /** One call made of the client, in order. */
 export interface FakeCall {
-  readonly op: 'list' | 'facts' | 'tune' | 'disks' | 'setOriginals';
+  readonly op: 'list' | 'facts' | 'tune' | 'disks' | 'setOriginals' | SaveCall['op'];
   readonly uuid: string | null;
   readonly calls?: readonly TuneCall[];
   readonly xml?: string | null;
+  readonly text?: string;
 }
+
+/** What goes wrong with one call of saving.ts about one guest, every time until it is taken off. */
+export type SaveFault =
+  /** libvirt answers with this error; nothing has changed. */
+  | { readonly kind: 'refuse'; readonly message: string }
+  /**
+   * It does not come back. A save is aborted when it overruns, unless it `ignoresAbort`; else it is `timeout`, then
+   * quarantined until `recover`, and `takesEffect` then, or not.
+   */
+  | { readonly kind: 'hang'; readonly ignoresAbort?: boolean; readonly takesEffect?: boolean }
+  /** libvirtd dies, before it has done it or after. It comes back with `reconnect`. */
+  | { readonly kind: 'die'; readonly when: 'before' | 'after' };
 
 interface FakeDomain {
   readonly uuid: string;
@@ -89,7 +111,10 @@ interface FakeDomain {
   readonly definition: Tuning;
   readonly definedOriginals: string | null;
   readonly definedVcpus: number;
-  facts: Omit<DomainFacts, 'uuid' | 'name' | 'persistent' | 'definition'>;
+  definitionSeclabels: readonly DomainSeclabel[];
+  facts: Omit<DomainFacts, 'uuid' | 'name' | 'persistent' | 'definition' | 'definitionSeclabels' | 'managedSave'>;
+  /** The guest as it was saved, with the labels that its image has. */
+  saved: { readonly facts: FakeDomain['facts']; readonly seclabels: readonly DomainSeclabel[] } | null;
   /** Target → what QEMU counts. */
   counters: Map<string, DiskCounters>;
   /** Target → what QEMU was told by others than libvirt. */
@@ -119,6 +144,12 @@ export class FakeLibvirt implements LibvirtClient {
   readonly #quarantined = new Set<string>();
   readonly #refusals = new Map<string, string>();
   readonly #occupied = new Set<string>();
+  /** `UUID OP` */
+  readonly #saveFaults = new Map<string, SaveFault>();
+  /** uuid → a call of saving.ts that hangs: to be aborted, or to come back late. */
+  readonly #hangingSaves = new Map<string, { abort: (() => void) | null; late: (() => void) | null }>();
+  readonly #refusedLabels = new Map<string, string>();
+  #nextCategory = 0;
   #latencyMs = 0;
   #emptyLists = 0;
   #nextId = 1;
@@ -153,6 +184,8 @@ export class FakeLibvirt implements LibvirtClient {
       definition,
       definedOriginals: options.originalsXml ?? null,
       definedVcpus: vcpus,
+      definitionSeclabels: options.seclabels ?? [],
+      saved: null,
       facts: {
         id: null,
         state: 'shutoff',
@@ -164,6 +197,7 @@ export class FakeLibvirt implements LibvirtClient {
         hardware: defaultHardware(options.hardware),
         tuning: definition,
         originalsXml: options.originalsXml ?? null,
+        seclabels: options.seclabels ?? [],
       },
       counters: new Map(),
       behindLibvirt: new Map(),
@@ -182,9 +216,12 @@ export class FakeLibvirt implements LibvirtClient {
   /** The process and its cgroups are being made; no event yet. @returns the id of the instance */
   beginStart(uuid: string): number {
     const id = this.#nextId++;
-    const { tuning } = this.#domain(uuid).facts;
+    const domain = this.#domain(uuid);
+    const { tuning } = domain.saved?.facts ?? domain.facts;
     const interfaces = tuning.interfaces.map((device) => this.#withTap(device));
-    this.#change(uuid, { id, state: 'starting', tuning: { ...tuning, interfaces } });
+    const seclabels = this.#labelsOf(domain.saved?.seclabels ?? domain.definitionSeclabels);
+    this.#change(uuid, { ...domain.saved?.facts, id, state: 'starting', tuning: { ...tuning, interfaces }, seclabels });
+    domain.saved = null;
     return id;
   }
 
@@ -204,6 +241,7 @@ export class FakeLibvirt implements LibvirtClient {
       tuning: domain.definition,
       originalsXml: domain.definedOriginals,
       vcpusOnline: domain.definedVcpus,
+      seclabels: domain.definitionSeclabels,
     });
     domain.counters.clear();
     domain.behindLibvirt.clear();
@@ -226,6 +264,59 @@ export class FakeLibvirt implements LibvirtClient {
   /** vCPU hotplug. libvirt sends no event of its own for it. */
   setVcpus(uuid: string, vcpusOnline: number): void {
     this.#change(uuid, { vcpusOnline });
+  }
+
+  /** `virsh managedsave`: the guest is off, and its next start restores it. */
+  saveGuest(uuid: string, paused = false): void {
+    const domain = this.#domain(uuid);
+    const { facts } = domain;
+    // In an image stands what was asked for, not what libvirt made of it.
+    const seclabels = facts.seclabels?.map((each) => ({
+      ...each,
+      label: each.type === 'static' ? each.label : null,
+      imagelabel: null,
+    }));
+    if (facts.state === 'running') this.setState(uuid, 'paused');
+    domain.saved = {
+      facts: { ...facts, state: paused ? 'paused' : facts.state },
+      seclabels: (seclabels ?? []).filter(({ type, baselabel }) => type !== 'dynamic' || baselabel !== null),
+    };
+    this.#change(uuid, {
+      id: null,
+      state: 'shutoff',
+      tuning: domain.definition,
+      seclabels: domain.definitionSeclabels,
+    });
+    domain.counters.clear();
+    domain.behindLibvirt.clear();
+    this.#lifecycle(uuid, 'stopped', 4);
+  }
+
+  /** `virsh managedsave-remove`: what was saved is lost. */
+  forgetSaved(uuid: string): void {
+    this.#domain(uuid).saved = null;
+  }
+
+  /** What the saved image says; null when there is none. */
+  savedSeclabels(uuid: string): readonly DomainSeclabel[] | null {
+    return this.#domain(uuid).saved?.seclabels ?? null;
+  }
+
+  /** Somebody else edits the definition. */
+  defineSeclabels(uuid: string, seclabels: readonly DomainSeclabel[]): void {
+    const domain = this.#domain(uuid);
+    domain.definitionSeclabels = seclabels;
+    if (domain.facts.id === null) this.#change(uuid, { seclabels });
+    this.#lifecycle(uuid, 'defined', 1);
+  }
+
+  definitionSeclabels(uuid: string): readonly DomainSeclabel[] {
+    return this.#domain(uuid).definitionSeclabels;
+  }
+
+  /** Of the running instance: what libvirt says that its process and its images wear. */
+  seclabels(uuid: string): readonly DomainSeclabel[] {
+    return this.#domain(uuid).facts.seclabels ?? [];
   }
 
   setMetadata(uuid: string, metadata: readonly XmlElement[]): void {
@@ -328,7 +419,22 @@ export class FakeLibvirt implements LibvirtClient {
 
   recover(uuid: string): void {
     this.#hanging.delete(uuid);
-    if (this.#quarantined.delete(uuid)) this.emit({ kind: 'recovered', uuid });
+    const late = this.#hangingSaves.get(uuid)?.late;
+    this.#hangingSaves.delete(uuid);
+    late?.();
+    if (this.#quarantined.delete(uuid) || late) this.emit({ kind: 'recovered', uuid });
+  }
+
+  /** Every such call about this guest goes wrong, until null. */
+  faultOn(uuid: string, op: SaveCall['op'], fault: SaveFault | null): void {
+    if (fault === null) this.#saveFaults.delete(`${uuid} ${op}`);
+    else this.#saveFaults.set(`${uuid} ${op}`, fault);
+  }
+
+  /** No guest starts under this label, whoever starts it; null: it does again. */
+  refuseLabel(label: string, message: string | null): void {
+    if (message === null) this.#refusedLabels.delete(label);
+    else this.#refusedLabels.set(label, message);
   }
 
   /** libvirt is busy with someone else's call about the guest, or not: its disks are not asked for. */
@@ -408,13 +514,20 @@ export class FakeLibvirt implements LibvirtClient {
     if (domain === undefined) return vanished('no such domain');
     const { name, persistent } = domain;
     const definition = persistent ? domain.definition : null;
-    return { ok: true, value: structuredClone({ ...domain.facts, uuid, name, persistent, definition }) };
+    const definitionSeclabels = persistent ? domain.definitionSeclabels : null;
+    const managedSave = domain.facts.id === null && domain.saved !== null;
+    const facts = { ...domain.facts, uuid, name, persistent, definition, definitionSeclabels, managedSave };
+    return { ok: true, value: structuredClone(facts) };
   }
 
-  async tune(uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> {
+  async tune(uuid: string, id: number | null, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> {
     if (calls.length === 0) return { ok: true, value: null };
-    const failure = (await this.#reach({ op: 'tune', uuid, calls })) ?? this.#otherInstance(uuid, id);
-    return failure ?? this.#tune(uuid, calls) ?? { ok: true, value: null };
+    const failure = await this.#reach({ op: 'tune', uuid, calls });
+    if (failure !== null) return failure;
+    if (!this.#domains.has(uuid)) return vanished('no such domain');
+    const other = this.#otherInstance(uuid, id ?? Number.NaN);
+    const made = calls.filter(({ call }) => other === null || call === 'seclabel');
+    return this.#tune(uuid, made) ?? (made.length < calls.length ? other : null) ?? { ok: true, value: null };
   }
 
   async disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
@@ -433,6 +546,167 @@ export class FakeLibvirt implements LibvirtClient {
     this.#change(uuid, { originalsXml: xml });
     this.emit({ kind: 'metadata', uuid });
     return { ok: true, value: null };
+  }
+
+  managedSave(uuid: string, id: number, options: SaveOptions): Promise<LibvirtOutcome<null>> {
+    return this.#saving({ op: 'managedSave', uuid }, options, () => {
+      const other = this.#otherInstance(uuid, id);
+      if (other === null) this.saveGuest(uuid, options.paused);
+      return other ?? { ok: true, value: null };
+    });
+  }
+
+  async abortJob(uuid: string): Promise<LibvirtOutcome<null>> {
+    const abort = this.#hangingSaves.get(uuid)?.abort;
+    return this.#saving({ op: 'abortJob', uuid }, {}, () => {
+      abort?.();
+      const message = 'Requested operation is not valid: no job is active on the domain';
+      return abort ? { ok: true, value: null } : { ok: false, failure: 'refused', message };
+    });
+  }
+
+  hasManagedSave(uuid: string): Promise<LibvirtOutcome<boolean>> {
+    const has = () => this.#domain(uuid).saved !== null;
+    return this.#saving({ op: 'hasManagedSave', uuid }, {}, () => ({ ok: true, value: has() }));
+  }
+
+  managedSaveXml(uuid: string): Promise<LibvirtOutcome<SavedImage>> {
+    return this.#saving({ op: 'managedSaveXml', uuid }, {}, () => {
+      const { saved } = this.#domain(uuid);
+      return saved === null ? noImage() : { ok: true, value: { seclabels: structuredClone(saved.seclabels) } };
+    });
+  }
+
+  managedSaveDefine(uuid: string, text: string): Promise<LibvirtOutcome<null>> {
+    return this.#saving({ op: 'managedSaveDefine', uuid, text }, {}, () => {
+      const domain = this.#domain(uuid);
+      if (domain.saved === null) return noImage();
+      const edited = applySeclabel(domain.saved.seclabels, text);
+      if (!edited.ok) return { ok: false, failure: 'refused', message: edited.message };
+      domain.saved = { ...domain.saved, seclabels: edited.seclabels };
+      return { ok: true, value: null };
+    });
+  }
+
+  startGuest(uuid: string, options: StartOptions): Promise<LibvirtOutcome<number>> {
+    return this.#saving({ op: 'startGuest', uuid }, options, () => {
+      const domain = this.#domain(uuid);
+      if (domain.facts.id !== null) {
+        const message = 'Requested operation is not valid: domain is already running';
+        return { ok: false, failure: 'refused', message };
+      }
+      const problem = this.#labelProblem(domain.saved?.seclabels ?? domain.definitionSeclabels);
+      if (problem !== null) return { ok: false, failure: 'refused', message: problem };
+      const wasPaused = domain.saved?.facts.state === 'paused';
+      const id = this.beginStart(uuid);
+      if (options.paused || wasPaused) {
+        this.#lifecycle(uuid, 'started');
+        this.setState(uuid, 'paused');
+      } else {
+        this.finishStart(uuid);
+      }
+      return { ok: true, value: id };
+    });
+  }
+
+  suspend(uuid: string, id: number): Promise<LibvirtOutcome<null>> {
+    return this.#setRunning('suspend', uuid, id);
+  }
+
+  resume(uuid: string, id: number): Promise<LibvirtOutcome<null>> {
+    return this.#setRunning('resume', uuid, id);
+  }
+
+  #setRunning(op: 'suspend' | 'resume', uuid: string, id: number): Promise<LibvirtOutcome<null>> {
+    return this.#saving({ op, uuid }, {}, () => {
+      const other = this.#otherInstance(uuid, id);
+      if (other !== null) return other;
+      const state = op === 'suspend' ? 'paused' : 'running';
+      if (this.#domain(uuid).facts.state !== state) this.setState(uuid, state);
+      return { ok: true, value: null };
+    });
+  }
+
+  /** A call of saving.ts, with the fault that was ordered for it. */
+  async #saving<T>(
+    call: FakeCall & { readonly op: SaveCall['op']; readonly uuid: string },
+    options: Partial<SaveOptions & StartOptions>,
+    make: () => LibvirtOutcome<T>,
+  ): Promise<LibvirtOutcome<T>> {
+    const { op, uuid } = call;
+    if (this.#hangingSaves.has(uuid) && op !== 'abortJob') {
+      return { ok: false, failure: 'quarantined', message: 'an earlier call about this domain has not come back yet' };
+    }
+    if (options.signal?.aborted) return { ok: false, failure: 'withdrawn', message: 'not begun: it was called off' };
+    const failure = await this.#reach(call);
+    if (failure !== null) return failure;
+    if (!this.#domains.has(uuid)) return vanished('no such domain');
+    const fault = this.#saveFaults.get(`${uuid} ${op}`);
+    switch (fault?.kind) {
+      case 'refuse':
+        return { ok: false, failure: 'refused', message: fault.message };
+      case 'die': {
+        if (fault.when === 'after') make();
+        this.disconnect('libvirtd died');
+        return this.#disconnected();
+      }
+      case 'hang':
+        return this.#hangSave(uuid, op, fault, options, make);
+      default:
+        return make();
+    }
+  }
+
+  async #hangSave<T>(
+    uuid: string,
+    op: SaveCall['op'],
+    fault: Extract<SaveFault, { kind: 'hang' }>,
+    { abortAfterMs, deadlineMs, signal }: Partial<SaveOptions & StartOptions>,
+    make: () => LibvirtOutcome<T>,
+  ): Promise<LibvirtOutcome<T>> {
+    const wasRunning = this.#domain(uuid).facts.state === 'running';
+    if (op === 'managedSave' && wasRunning) this.setState(uuid, 'paused');
+    const goOn = () => {
+      if (op === 'managedSave' && wasRunning) this.setState(uuid, 'running');
+    };
+    const late = () => {
+      goOn();
+      if (fault.takesEffect === true) make();
+    };
+    const overrun = new Promise<'overrun'>((resolve) => {
+      setTimeout(() => resolve('overrun'), abortAfterMs ?? deadlineMs ?? this.#options.deadlineMs ?? 20);
+      signal?.addEventListener('abort', () => resolve('overrun'));
+    });
+    const aborted = new Promise<'aborted'>((resolve) => {
+      const abort = op === 'managedSave' && fault.ignoresAbort !== true ? () => resolve('aborted') : null;
+      this.#hangingSaves.set(uuid, { abort, late });
+    });
+    const how = await Promise.race([overrun, aborted]);
+    if (how === 'aborted' || (op === 'managedSave' && fault.ignoresAbort !== true)) {
+      this.#hangingSaves.delete(uuid);
+      goOn();
+      const message = 'operation aborted: domain save job: canceled by client';
+      return { ok: false, failure: how === 'aborted' ? 'refused' : 'timeout', message };
+    }
+    return { ok: false, failure: 'timeout', message: `${op} has not come back, and may still take effect` };
+  }
+
+  #labelsOf(asked: readonly DomainSeclabel[]): readonly DomainSeclabel[] {
+    if (this.#options.selinux !== true) return asked;
+    return liveSeclabels(asked, () => {
+      const first = this.#nextCategory;
+      this.#nextCategory += 2;
+      return `c${first},c${first + 1}`;
+    });
+  }
+
+  /** Why no guest can start with these; null when one can. */
+  #labelProblem(asked: readonly DomainSeclabel[]): string | null {
+    const ours = asked.find(({ model }) => model === 'selinux');
+    if (ours !== undefined && this.#options.selinux !== true) {
+      return "unsupported configuration: Security driver model 'selinux' is not available";
+    }
+    return this.#refusedLabels.get(ours?.label ?? '') ?? null;
   }
 
   #connect(): void {
@@ -478,6 +752,12 @@ export class FakeLibvirt implements LibvirtClient {
     const announcements: Readonly<Record<string, string>>[] = [];
     for (const call of calls) {
       const domain = this.#domain(uuid);
+      if (call.call === 'seclabel') {
+        const problem = this.#tuneSeclabel(domain, call.text);
+        if (problem === null) made.push(call);
+        else first ??= { ok: false, failure: 'refused', message: `label: ${problem}` };
+        continue;
+      }
       const tuned = applyTune(domain.facts.tuning, domain.facts.vcpusOnline, call);
       if (!tuned.ok) {
         first ??= { ok: false, failure: 'refused', message: tuned.message };
@@ -491,6 +771,14 @@ export class FakeLibvirt implements LibvirtClient {
     if (made.length > 0) this.#options.onTune?.(uuid, made);
     for (const parameters of announcements) this.emit({ kind: 'tunable', uuid, parameters });
     return first;
+  }
+
+  #tuneSeclabel(domain: FakeDomain, text: string): string | null {
+    if (!domain.persistent) return 'a transient domain has no definition that could say it';
+    const edited = applySeclabel(domain.definitionSeclabels, text);
+    if (!edited.ok) return edited.message;
+    if (edited.seclabels !== domain.definitionSeclabels) this.defineSeclabels(domain.uuid, edited.seclabels);
+    return null;
   }
 
   #withTap(device: InterfaceDevice): InterfaceDevice {
@@ -508,8 +796,8 @@ export class FakeLibvirt implements LibvirtClient {
     domain.facts = { ...domain.facts, ...change };
   }
 
-  #lifecycle(uuid: string, event: LifecycleEvent): void {
-    this.emit({ kind: 'lifecycle', uuid, name: this.#domain(uuid).name, event, detail: 0 });
+  #lifecycle(uuid: string, event: LifecycleEvent, detail = 0): void {
+    this.emit({ kind: 'lifecycle', uuid, name: this.#domain(uuid).name, event, detail });
   }
 
   #domain(uuid: string): FakeDomain {
@@ -540,6 +828,11 @@ export function uuidOfName(name: string): string {
 
 function vanished(message: string): Failed {
   return { ok: false, failure: 'vanished', message };
+}
+
+function noImage(): Failed {
+  const message = 'Requested operation is not valid: the domain has no managed save image';
+  return { ok: false, failure: 'refused', message };
 }
 
 function elapse(ms: number): Promise<void> {

@@ -42,6 +42,8 @@ export function defaultHardware(changes: Partial<Hardware> = {}): Hardware {
     encrypted: false,
     unmerged: false,
     cpuset: null,
+    vhostUser: false,
+    invtsc: false,
     ...changes,
   };
 }
@@ -117,6 +119,9 @@ export function applyTune(tuning: Tuning, vcpus: number, call: TuneCall): Tuned 
       const announced = { [`cputune.vcpupin${call.vcpu}`]: list };
       return { ok: true, tuning: { ...tuning, pins: { ...tuning.pins, [call.vcpu]: list } }, announced };
     }
+    case 'seclabel':
+      // Of the definition, not of what runs.
+      return { ok: true, tuning, announced: null };
   }
 }
 

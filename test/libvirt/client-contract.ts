@@ -234,6 +234,8 @@ export function clientContract(title: string, open: () => ContractWorld): void {
         encrypted: false,
         unmerged: false,
         cpuset: null,
+        vhostUser: false,
+        invtsc: false,
       });
       assert.deepEqual(
         live.disks.map(({ target, device, sourceType, empty, readOnly }) => [
