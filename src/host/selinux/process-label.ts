@@ -16,7 +16,7 @@ const ENDINGS: readonly (number | undefined)[] = [0, 10];
  * The label's bytes as Latin-1, without the NUL or line feed at its end. Null when there is none to be read: no security
  * module answers (EINVAL), the process has gone (ENOENT, ESRCH), or it cannot be told now.
  */
-export function readProcessLabel(procRoot: string, pid: number): string | null {
+export function readProcessLabel(procRoot: string, pid: number | 'self'): string | null {
   let fd: number;
   try {
     fd = openSync(`${procRoot}/${pid}/attr/current`, 'r');
