@@ -19,7 +19,7 @@ import { readBootId } from './host/proc/qemu-processes.js';
 import { type SystemdProperties, systemdProperties } from './host/systemd/properties.js';
 import type { Log } from './log.js';
 import { type LoadResult, loadPolicyDirectory } from './policy/loader.js';
-import { writeGroupFile } from './reconcile/apply.js';
+import { writeGroupFile, writeGroupFileLater } from './reconcile/apply.js';
 import { Attribution } from './reconcile/attribution.js';
 import { Contention } from './reconcile/contested.js';
 import { Counters } from './reconcile/counters.js';
@@ -29,11 +29,13 @@ import { Generations } from './reconcile/generations.js';
 import { GuestEvents } from './reconcile/guest-events.js';
 import { HandsOffRegister } from './reconcile/hands-off.js';
 import { History } from './reconcile/history.js';
+import { IoCost } from './reconcile/io-cost.js';
 import { Journal } from './reconcile/journal.js';
 import { Memory } from './reconcile/memory.js';
 import { Operator } from './reconcile/operator.js';
 import type { Parts } from './reconcile/parts.js';
 import { Picture } from './reconcile/picture.js';
+import { IO_COST_CONTROL } from './reconcile/plan-io-cost.js';
 import { classUnder } from './reconcile/reach.js';
 import { Reconciler } from './reconcile/reconciler.js';
 import { SliceGuarantees } from './reconcile/slice-guarantees.js';
@@ -149,22 +151,30 @@ export function assemble(options: AssembleOptions): Core {
     signals: (uuid) => accounts.of(uuid),
   });
 
-  const counters = new Counters([...CONTROLS.filter(({ built }) => built).map(({ id }) => id), SLICE_CONTROL]);
+  const counters = new Counters([
+    ...CONTROLS.filter(({ built }) => built).map(({ id }) => id),
+    IO_COST_CONTROL,
+    SLICE_CONTROL,
+  ]);
   const history = new History(config.stateDir);
+  const onHost = {
+    ...{ clock, contention, counters, gate, history, journal, log },
+    bootId: readBootId(config.paths.proc),
+    openGroup: (directory: string) => Group.open(directory, instead.cgroupFiles),
+  };
   const slices = new SliceGuarantees({
-    journal,
-    gate,
+    ...onHost,
     handsOff,
     systemd,
-    contention,
-    counters,
-    history,
-    log,
-    clock,
     hostMemoryBytes: host.memoryBytes,
-    bootId: readBootId(config.paths.proc),
-    openGroup: (directory) => Group.open(directory, instead.cgroupFiles),
     write: writeGroupFile,
+  });
+  const ioCost = new IoCost({
+    ...onHost,
+    root: hierarchies.io?.version === 2 ? hierarchies.io.root : null,
+    write: writeGroupFileLater,
+    diskQueue: (device) => hostDevices.queueOf(device),
+    switched: (device) => hostDevices.learnKeeper(device),
   });
 
   const parts: Parts = {
@@ -194,6 +204,7 @@ export function assemble(options: AssembleOptions): Core {
     counters,
     history,
     slices,
+    ioCost,
   };
   const reconciler = new Reconciler({
     parts,

@@ -109,6 +109,7 @@ export async function openLocal(
       const plans = inventory.all().map(({ uuid }) => planOf(core.parts, uuid));
       const changes = [
         ...plans.flatMap((plan) => (plan === null ? [] : changesOf(plan))),
+        ...core.parts.ioCost.changes(),
         ...core.parts.slices.changes(),
       ];
       return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };
@@ -269,6 +270,7 @@ async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Cl
     await parts.history.flush();
     await Promise.all([libvirt.stop(), systemd.stop()]);
     parts.slices.close();
+    parts.ioCost.close();
     guests.close();
   })();
   await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);

@@ -1,13 +1,13 @@
 /**
  * disk.weight: the guest's share of a disk's time when others want it too, on the scale of cgroup v2's io.weight (1–10000,
  * 100 normal). Nothing keeps weights unless the disk's scheduler is BFQ, which has a file of its own (io.bfq.weight, 1–1000),
- * or the io cost controller is on for it.
+ * or the io cost controller is on for it, which `reconcile/io-cost.ts` sees to where the class allows it.
  * Sources: cgroup-v2.rst (io.weight), bfq-iosched.rst, virDomainSetBlkioParameters (weight: libvirt converts nothing and
  * writes BFQ's file where there is one), systemd's IOWeight= (sets both files, BFQ's as BFQ_WEIGHT in basic/cgroup-util.h).
  */
 import { basename, join } from 'node:path';
 import type { ControllerGroup, Domain } from '../domains/types.js';
-import { diskWeight as schema } from '../policy/value-types.js';
+import { flag, diskWeight as schema } from '../policy/value-types.js';
 import { type Amount, type Control, type Desired, type Place, type Setting, told } from './control.js';
 
 const COST = 'io.weight';
@@ -28,6 +28,15 @@ export const diskWeight: Control = {
       range: '1–10000',
       example: '400',
     },
+    {
+      key: 'disk.iocost',
+      schema: flag,
+      summary:
+        'virtslad may switch the kernel’s io cost controller on for the whole disks that these guests stand on, so that disk.weight counts there; it concerns everybody on those disks',
+      unit: 'true or false',
+      range: 'true, false',
+      example: 'true',
+    },
   ],
   metrics: [{ name: 'disk_weight', help: 'Disk weight on the scale of cgroup v2, 100 normal', labels: [] }],
 
@@ -42,8 +51,11 @@ export const diskWeight: Control = {
     const keepers = new Set(disks.flatMap(({ weightsKeptBy }) => weightsKeptBy ?? []));
     if (keepers.size === 0) {
       const names = [...new Set(disks.map(({ name }) => name))].join(', ') || 'its disks';
+      const mayBeSwitchedOn = wanted.values.get('disk.iocost')?.value === true && io.version === 2;
       return unsupported(
-        `nothing keeps weights on ${names}: neither the BFQ scheduler nor the io cost controller is on`,
+        mayBeSwitchedOn
+          ? `nothing keeps weights on ${names}: host.io-cost has not switched the io cost controller on`
+          : `nothing keeps weights on ${names}: neither the BFQ scheduler nor the io cost controller is on`,
       );
     }
     const weight = asked.value as number;

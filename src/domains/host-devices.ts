@@ -3,6 +3,7 @@
  * microseconds a disk and may be kept waiting by a file system, so it goes on beside the cycle.
  */
 import type { BlockDevices } from '../host/block/block-devices.js';
+import type { DiskQueue } from '../host/block/disk-queue.js';
 import { chargesWriteback } from '../host/block/file-system.js';
 import type { DiskDevice, Domain, DomainFacts, HostDevice, HostDisk } from './types.js';
 
@@ -28,6 +29,8 @@ export class HostDevices {
   readonly #options: HostDevicesOptions;
   readonly #looked = new Map<string, Looked>();
   readonly #looking = new Map<string, Promise<void>>();
+  /** Device → who keeps weights on it, of those that were asked about since the looks that are under way began. */
+  readonly #kept = new Map<string, HostDisk['weightsKeptBy']>();
 
   constructor(options: HostDevicesOptions) {
     this.#options = options;
@@ -39,8 +42,27 @@ export class HostDevices {
     const looked = this.#looked.get(uuid);
     const sameDisks = looked !== undefined && pathsOf(looked.facts) === pathsOf(facts);
     if (sameDisks && this.#options.monotonicMs() < looked.notBeforeMs) return;
-    const looking = this.#look(uuid, facts).finally(() => this.#looking.delete(uuid));
+    const looking = this.#look(uuid, facts).finally(() => {
+      this.#looking.delete(uuid);
+      if (this.#looking.size === 0) this.#kept.clear();
+    });
     this.#looking.set(uuid, looking);
+  }
+
+  queueOf(device: string): Promise<DiskQueue> {
+    return this.#options.block.diskQueue(device);
+  }
+
+  /** Who keeps weights on this whole disk has changed: it is asked once, for all guests that stand on it. */
+  async learnKeeper(device: string): Promise<void> {
+    const { weightsKeptBy } = await this.#options.block.diskQueue(device);
+    if (this.#looking.size > 0) this.#kept.set(device, weightsKeptBy);
+    for (const [uuid, looked] of this.#looked) {
+      const devices = withKeepers(looked.devices, new Map([[device, weightsKeptBy]]));
+      if (devices === looked.devices) continue;
+      this.#looked.set(uuid, { ...looked, devices });
+      this.#options.onLearnt(uuid, devices);
+    }
   }
 
   /** Resolves when nothing is being looked at. */
@@ -59,17 +81,18 @@ export class HostDevices {
   async #look(uuid: string, facts: DomainFacts): Promise<void> {
     const { block, monotonicMs, onLearnt } = this.#options;
     const before = this.#looked.get(uuid);
-    const devices = new Map<string, HostDevice>();
+    const found = new Map<string, HostDevice>();
     let passing = false;
     for (const disk of facts.tuning.disks) {
       if (disk.path === null) continue;
-      const found = await deviceOf(block, disk, disk.path).catch(defect);
-      passing ||= found.passing;
+      const look = await deviceOf(block, disk, disk.path).catch(defect);
+      passing ||= look.passing;
       // A file system that does not answer has not moved the image: limits must not be lifted for it. Without an earlier
       // answer it is not known yet.
-      const device = found.passing ? earlier(before, disk) : found.device;
-      if (device !== null) devices.set(disk.target, device);
+      const device = look.passing ? earlier(before, disk) : look.device;
+      if (device !== null) found.set(disk.target, device);
     }
+    const devices = withKeepers(found, this.#kept);
     this.#looked.set(uuid, { facts, devices, notBeforeMs: monotonicMs() + (passing ? RETRY_MS : AGAIN_MS) });
     onLearnt(uuid, devices);
   }
@@ -79,6 +102,25 @@ export class HostDevices {
 function earlier(looked: Looked | undefined, { target, path }: DiskDevice): HostDevice | null {
   const same = looked?.facts.tuning.disks.some((disk) => disk.target === target && disk.path === path) === true;
   return same ? (looked.devices.get(target) ?? null) : null;
+}
+
+/** The same map where nothing is otherwise. */
+function withKeepers(
+  devices: ReadonlyMap<string, HostDevice>,
+  keepers: ReadonlyMap<string, HostDisk['weightsKeptBy']>,
+): ReadonlyMap<string, HostDevice> {
+  const isStale = ({ device, weightsKeptBy }: HostDisk): boolean =>
+    keepers.has(device) && keepers.get(device) !== weightsKeptBy;
+  if (![...devices.values()].some((one) => one.ok && one.disks.some(isStale))) return devices;
+  return new Map(
+    [...devices].map(([target, one]): [string, HostDevice] => {
+      if (!one.ok) return [target, one];
+      const disks = one.disks.map((disk) =>
+        isStale(disk) ? { ...disk, weightsKeptBy: keepers.get(disk.device) ?? null } : disk,
+      );
+      return [target, { ...one, disks }];
+    }),
+  );
 }
 
 function pathsOf({ tuning }: DomainFacts): string {

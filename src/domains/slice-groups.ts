@@ -30,24 +30,24 @@ export class SliceGroups {
   }
 
   /** Canonical text of a value by the full path of its file; null when it cannot be read. */
-  read(path: string): string | null {
-    const at = this.at(path);
+  read(path: string, device?: string): string | null {
+    const at = this.at(path, device);
     const text = at === null ? null : readValue(at);
     if (text !== null || at === null || at.group.exists()) return text;
     // Removed and made again since it was opened.
     this.#forget(at.group.path);
-    const again = this.at(path);
+    const again = this.at(path, device);
     return again === null ? null : readValue(again);
   }
 
   /** Null when its group is not there, or cannot be opened now. */
-  at(path: string): GroupFile | null {
+  at(path: string, device?: string): GroupFile | null {
     const directory = dirname(path);
     try {
       const group = this.#groups.get(directory) ?? this.#open(directory);
       if (group === null) return null;
       this.#groups.set(directory, group);
-      return { group, file: basename(path), version: 2 };
+      return { group, file: basename(path), version: 2, device };
     } catch {
       return null;
     }

@@ -115,6 +115,7 @@ export function idleValues(get: Lookup): readonly Conflict[] {
     found.push({ where: value.source, other: null, message, fix: `add ${without} to the class, or remove ${key}` });
   };
   idle('cpu.burst', 'cpu.limit');
+  idle('disk.iocost', 'disk.weight');
   idle('memory.hard', 'memory.guarantee');
   if (get('svirt.apply')?.value !== 'save-restore') idle('svirt.max-downtime', 'svirt.apply');
   return found;

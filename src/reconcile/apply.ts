@@ -6,7 +6,7 @@
 import type { DomainHandles } from '../domains/handles.js';
 import type { GroupFile } from '../host/cgroup/codec.js';
 import { readValue } from '../host/cgroup/files.js';
-import { type WriteResult, writeValue } from '../host/cgroup/write.js';
+import { type WriteResult, writeValue, writeValueLater } from '../host/cgroup/write.js';
 import { orderWrites, widens } from './order.js';
 import type { ControlPlan, DomainPlan, PlannedWrite } from './plan.js';
 import type { Outcome } from './types.js';
@@ -57,6 +57,11 @@ export function writeGroupFile(at: GroupFile, text: string): WriteResult {
   return writeValue(at, text);
 }
 
+/** One that the kernel may keep waiting. */
+export function writeGroupFileLater(at: GroupFile, text: string): Promise<WriteResult> {
+  return writeValueLater(at, text);
+}
+
 function outcomeOf(result: WriteResult, write: PlannedWrite): Pick<WriteOutcome, 'outcome' | 'message'> {
   switch (result.kind) {
     case 'written':
@@ -74,7 +79,7 @@ function outcomeOf(result: WriteResult, write: PlannedWrite): Pick<WriteOutcome,
 }
 
 /** What an errno from a cgroup file means here (reference: kernel/sched/core.c, kernfs). */
-function explainErrno(errno: string, message: string): string {
+export function explainErrno(errno: string, message: string): string {
   switch (errno) {
     case 'EINVAL':
       return 'the kernel refused the value (EINVAL): out of range, over what a group above allows, or a quota under the burst';

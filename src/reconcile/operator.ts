@@ -7,6 +7,7 @@ import { cycle, planOf } from './cycle.js';
 import type { Parts } from './parts.js';
 import type { DomainPlan } from './plan.js';
 import type { Reconciler } from './reconciler.js';
+import { settleIoCost } from './settle-io-cost.js';
 import { settleSlices } from './settle-slices.js';
 import type { ApplyReport, Commands, ControlOutcome, Target } from './types.js';
 
@@ -50,7 +51,8 @@ export class Operator implements Commands {
       this.#parts.inventory.all().map(({ uuid }) => uuid),
     );
     this.#parts.slices.retry();
-    const result = this.#withSlices(await this.#withTold(await this.#reconciler.full()));
+    this.#parts.ioCost.retry();
+    const result = this.#withHost(await this.#withTold(await this.#reconciler.full()));
     const { pending } = generations;
     if (pending === null) return this.#report(result, this.#parts.gate.stop());
     const stopped =
@@ -114,6 +116,8 @@ export class Operator implements Commands {
   async #lookAt(targets: readonly { readonly uuid: string }[]): Promise<CycleResult> {
     const uuids = targets.map(({ uuid }) => uuid);
     await lookAhead(this.#parts, uuids);
+    this.#parts.ioCost.retry();
+    await settleIoCost(this.#parts);
     const first = await cycle(this.#parts, uuids);
     await this.#settleTold();
     // A call that was under way about the same value, a repair say, has kept the new one from being told.
@@ -123,12 +127,15 @@ export class Operator implements Commands {
     await this.#settleTold();
     this.#parts.slices.retry();
     await settleSlices(this.#parts);
-    return this.#withSlices(result);
+    return this.#withHost(result);
   }
 
-  #withSlices({ changes, outcomes }: CycleResult): CycleResult {
-    const { slices } = this.#parts;
-    return { changes: [...changes, ...slices.changes()], outcomes: [...outcomes, ...slices.outcomes()] };
+  #withHost({ changes, outcomes }: CycleResult): CycleResult {
+    const { ioCost, slices } = this.#parts;
+    return {
+      changes: [...changes, ...ioCost.changes(), ...slices.changes()],
+      outcomes: [...outcomes, ...ioCost.outcomes(), ...slices.outcomes()],
+    };
   }
 
   /** What went through libvirt, or could not be begun, is known only now: what is still due has failed. */

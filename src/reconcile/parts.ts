@@ -14,7 +14,9 @@ import type { Gate } from './gate.js';
 import type { Generations } from './generations.js';
 import type { HandsOffRegister } from './hands-off.js';
 import type { History } from './history.js';
+import type { IoCost } from './io-cost.js';
 import type { Journal } from './journal.js';
+import type { Labels } from './labels.js';
 import type { Memory } from './memory.js';
 import type { Picture } from './picture.js';
 import type { SliceGuarantees } from './slice-guarantees.js';
@@ -40,6 +42,8 @@ export interface Parts {
   readonly teller: Teller;
   readonly picture: Picture;
   readonly slices: SliceGuarantees;
+  readonly labels: Labels;
+  readonly ioCost: IoCost;
   /** `UUID CONTROL` → why libvirt could not be told the last time. */
   readonly tellFailures: Map<string, string>;
   /** Resolves when what had to be asked about guests (QEMU's throttles, what their disks stand on) is known. */

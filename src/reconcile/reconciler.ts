@@ -6,6 +6,7 @@ import { type CycleResult, cycle } from './cycle.js';
 import { removeEnded } from './lasting-records.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
+import { settleIoCost } from './settle-io-cost.js';
 import { settleSlices } from './settle-slices.js';
 
 /** Every domain's XML is read again at least this often, should an event be lost. */
@@ -122,6 +123,7 @@ export class Reconciler {
     const startMs = parts.clock.monotonicMs();
     await this.judge();
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
+    await settleIoCost(parts);
     const result = await cycle(parts, uuids);
     await settleSlices(parts);
     await sample();

@@ -81,6 +81,12 @@ export class Group {
     this.#system.write(fd, text);
   }
 
+  /** The same, by a thread of its own. `write.ts` alone calls it. Rejects as {@link openFile} throws. */
+  async writeLaterTo(fd: number, text: string): Promise<void> {
+    if (this.#system.writeLater === undefined) this.#system.write(fd, text);
+    else await this.#system.writeLater(fd, text);
+  }
+
   closeFile(fd: number): void {
     this.#system.close(fd);
   }

@@ -5,6 +5,7 @@
  * Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/blkio-controller.rst, block/blk-throttle.c.
  */
 import { type Codec, type GroupFile, isCount, type Names, statistic } from './codec.js';
+import { ioCostSwitch } from './io-cost-file.js';
 
 /** In the order in which v2 prints them. */
 const KEYS = [
@@ -90,6 +91,7 @@ function weight(names: Names): Codec {
 export const IO_FILES: Readonly<Record<string, Codec>> = {
   'io.max': ioMax,
   'io.weight': weight({ v1: 'blkio.weight', v2: 'io.weight' }),
+  'io.cost.qos': ioCostSwitch,
   'io.bfq.weight': weight({ v1: 'blkio.bfq.weight', v2: 'io.bfq.weight' }),
   'io.pressure': statistic({ v1: null, v2: 'io.pressure' }),
 };

@@ -2,7 +2,17 @@
  * What is asked of the cgroup file system, and the kernel's own as node:fs gives it. Whoever stands in for the kernel
  * (an emulator in tests) offers the same: descriptors, and failures as errors with an errno in `code`.
  */
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  write,
+  writeSync,
+} from 'node:fs';
 
 export interface CgroupFiles {
   /** Descriptor of a directory, never through a symbolic link; a name without `/` is looked up below an open one. */
@@ -16,6 +26,8 @@ export interface CgroupFiles {
   readAll(fd: number): string;
   /** One write(2). */
   write(fd: number, text: string): void;
+  /** The same without waiting for it here: for what the kernel may keep waiting. Absent: nothing ever waits. */
+  writeLater?(fd: number, text: string): Promise<void>;
   /** True when the directory has such a file; false for any other answer. */
   has(directory: number, name: string): boolean;
   list(directory: number): readonly { readonly name: string; isDirectory(): boolean }[];
@@ -42,6 +54,10 @@ export const KERNEL_FILES: CgroupFiles = {
   read: readText,
   readAll,
   write: (fd, text) => void writeSync(fd, text),
+  writeLater: (fd, text) =>
+    new Promise((resolve, reject) => {
+      write(fd, text, (error) => (error === null ? resolve() : reject(error)));
+    }),
   has: (directory, name) => existsSync(at(directory, name)),
   list: (directory) => readdirSync(`/proc/self/fd/${directory}`, { withFileTypes: true }),
   close: closeSync,

@@ -24,24 +24,57 @@ export function writeValue(at: GroupFile, text: string): WriteResult {
     const failure = take(group, step);
     if (failure !== null) return failure;
   }
-  const actual = readValue(at);
-  if (actual === text) return { kind: 'written' };
-  if (actual === null && !group.exists()) return { kind: 'vanished' };
-  return { kind: 'differs', actual };
+  return standing(at, text);
 }
 
-function take(group: Group, { file, text, nonBlocking }: Step): WriteResult | null {
+/**
+ * The same where the kernel may let the writer wait (io.cost.qos: until no request of the disk is under way, for ever on
+ * one that does not answer): a thread writes it, and the caller decides how long it waits for the answer.
+ */
+export async function writeValueLater(at: GroupFile, text: string): Promise<WriteResult> {
+  const { group, file } = at;
+  const steps = codecOf(file)?.steps?.(at, text) ?? null;
+  if (steps === null) return { kind: 'refused', errno: 'EINVAL', message: `not a value of ${file}: ${text}` };
+  for (const step of steps) {
+    let fd: number | null = null;
+    try {
+      fd = openFor(group, step);
+      await group.writeLaterTo(fd, step.text);
+    } catch (error) {
+      return failureOf(error as NodeJS.ErrnoException, group);
+    } finally {
+      if (fd !== null) group.closeFile(fd);
+    }
+  }
+  return standing(at, text);
+}
+
+function take(group: Group, step: Step): WriteResult | null {
   let fd: number | null = null;
   try {
-    fd = group.openFile(file, constants.O_WRONLY | constants.O_NOFOLLOW | (nonBlocking ? constants.O_NONBLOCK : 0));
-    group.writeTo(fd, text);
+    fd = openFor(group, step);
+    group.writeTo(fd, step.text);
     return null;
   } catch (error) {
-    const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-    // ENODEV also names a disk that io.max does not take, ENOENT a controller that is off.
-    if ((code === 'ENOENT' || code === 'ENODEV') && !group.exists()) return { kind: 'vanished' };
-    return { kind: 'refused', errno: code, message };
+    return failureOf(error as NodeJS.ErrnoException, group);
   } finally {
     if (fd !== null) group.closeFile(fd);
   }
+}
+
+function openFor(group: Group, { file, nonBlocking }: Step): number {
+  return group.openFile(file, constants.O_WRONLY | constants.O_NOFOLLOW | (nonBlocking ? constants.O_NONBLOCK : 0));
+}
+
+function failureOf({ code = 'EIO', message }: NodeJS.ErrnoException, group: Group): WriteResult {
+  // ENODEV also names a disk that io.max does not take, ENOENT a controller that is off.
+  if ((code === 'ENOENT' || code === 'ENODEV') && !group.exists()) return { kind: 'vanished' };
+  return { kind: 'refused', errno: code, message };
+}
+
+function standing(at: GroupFile, text: string): WriteResult {
+  const actual = readValue(at);
+  if (actual === text) return { kind: 'written' };
+  if (actual === null && !at.group.exists()) return { kind: 'vanished' };
+  return { kind: 'differs', actual };
 }
