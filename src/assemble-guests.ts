@@ -125,7 +125,7 @@ export function assembleGuests(options: GuestsOptions): Guests {
     block,
     monotonicMs: clock.monotonicMs,
     onLearnt: (uuid, devices) => {
-      inventory.setHostDevices(uuid, devices);
+      inventory.learn(uuid, { hostDevices: devices });
       onLearnt(uuid);
     },
   });

@@ -4,6 +4,7 @@
  */
 import { cpus, totalmem } from 'node:os';
 import { assembleGuests, type Guests, type GuestsInstead } from './assemble-guests.js';
+import { assembleLabels, type SecurityInstead } from './assemble-labels.js';
 import type { Config } from './config/types.js';
 import type { HostFacts } from './controls/control.js';
 import { CONTROLS } from './controls/registry.js';
@@ -73,6 +74,7 @@ export interface AssembleOptions {
     readonly host?: Omit<HostFacts, 'cpuVersion'>;
     readonly loadPolicies?: () => Promise<LoadResult>;
     readonly sample?: () => Promise<void>;
+    readonly security?: Partial<SecurityInstead>;
   };
 }
 
@@ -149,6 +151,8 @@ export function assemble(options: AssembleOptions): Core {
     contention,
     monotonicMs: clock.monotonicMs,
     signals: (uuid) => accounts.of(uuid),
+    isSuspended: (domain) => labels.actions.suspended(domain),
+    saveRestore: (uuid) => labels.saveRestore.of(uuid),
   });
 
   const counters = new Counters([
@@ -177,6 +181,25 @@ export function assemble(options: AssembleOptions): Core {
     switched: (device) => hostDevices.learnKeeper(device),
   });
 
+  const labels = assembleLabels({
+    config,
+    clock,
+    log,
+    libvirt,
+    inventory,
+    journal,
+    gate,
+    handsOff,
+    generations,
+    counters,
+    host,
+    instead: instead.security ?? {},
+    usedBytes: (uuid) => accounts.of(uuid).memory?.usedBytes ?? null,
+    classOf,
+    write: options.write,
+    onLearnt: (uuid) => core.reconciler.request(uuid),
+  });
+
   const parts: Parts = {
     clock,
     log,
@@ -196,6 +219,7 @@ export function assemble(options: AssembleOptions): Core {
     looked: async () => {
       await hostDevices.idle();
       await disks.idle();
+      await labels.look();
     },
     manages,
     classOf,
@@ -204,6 +228,7 @@ export function assemble(options: AssembleOptions): Core {
     counters,
     history,
     slices,
+    labels,
     ioCost,
   };
   const reconciler = new Reconciler({

@@ -142,11 +142,13 @@ function takeLocks({ runDir, stateDir }: Config): Lock {
 }
 
 async function loadState(core: Core, config: Config, log: Log, readOnly = false): Promise<void> {
-  const { journal, handsOff, generations } = core.parts;
+  const { journal, handsOff, generations, labels } = core.parts;
   for (const [what, load] of [
     ['journal', () => journal.load({ readOnly })],
     ['hands-off list', () => handsOff.load({ readOnly })],
     ['accepted policies', () => generations.loadAccepted()],
+    ['label register', () => labels.register.load({ readOnly })],
+    ['label actions', () => labels.state.load({ readOnly })],
   ] as const) {
     await load().catch((error: Error) => {
       core.snapshots.lacks.set(what, `${what}: cannot be read from ${config.stateDir}: ${error.message}`);
@@ -266,7 +268,7 @@ async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Cl
   const { parts, reconciler, guests, libvirt, systemd } = core;
   const tidy = (async () => {
     guests.arrivals?.stop();
-    await Promise.allSettled([reconciler.stop(), ...closers.map(async (close) => close())]);
+    await Promise.allSettled([reconciler.stop(), parts.labels.close(), ...closers.map(async (close) => close())]);
     await parts.history.flush();
     await Promise.all([libvirt.stop(), systemd.stop()]);
     parts.slices.close();

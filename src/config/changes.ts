@@ -26,6 +26,7 @@ const READ: { readonly [K in ConfigKeyName]: (config: Config) => unknown } = {
   'path.cgroup': (config) => config.paths.cgroup,
   'path.proc': (config) => config.paths.proc,
   'path.run-libvirt': (config) => config.paths.runLibvirt,
+  'path.libvirt-save': (config) => config.paths.libvirtSave,
 };
 
 export function changedKeys(before: Config, after: Config): ChangedKey[] {

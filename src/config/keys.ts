@@ -206,6 +206,14 @@ export const CONFIG_KEYS = {
     flag: true,
     takes: 'restart',
   }),
+  'path.libvirt-save': key({
+    schema: path,
+    default: '/var/lib/libvirt/qemu/save',
+    summary: 'Where libvirt keeps saved guests; looked at for free space before one is saved for a new label.',
+    placeholder: 'DIR',
+    flag: true,
+    takes: 'restart',
+  }),
 } as const;
 
 export type ConfigKeyName = keyof typeof CONFIG_KEYS;

@@ -77,7 +77,12 @@ function toConfig(values: Partial<ConfigValues> & Omit<ConfigValues, OptionalKey
     libvirtUri: values['libvirt-uri'],
     listenAddress: values['web.listen-address'],
     killSwitch: values['kill-switch'] ?? `${values['run-dir'].replace(/\/+$/, '')}/stop`,
-    paths: { cgroup: values['path.cgroup'], proc: values['path.proc'], runLibvirt: values['path.run-libvirt'] },
+    paths: {
+      cgroup: values['path.cgroup'],
+      proc: values['path.proc'],
+      runLibvirt: values['path.run-libvirt'],
+      libvirtSave: values['path.libvirt-save'],
+    },
     log: { level: values['log.level'], format: values['log.format'] },
     cycleSeconds: values.cycle,
     blastRadius: { percent: values['blast-radius.percent'], domains: values['blast-radius.domains'] },

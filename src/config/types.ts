@@ -13,6 +13,8 @@ export interface HostPaths {
   readonly proc: string;
   /** libvirt's run directory: `qemu/NAME.pid` and the daemon's sockets. */
   readonly runLibvirt: string;
+  /** Where libvirt keeps saved guests. */
+  readonly libvirtSave: string;
 }
 
 /** How many domains a new policy generation may change before it waits for `apply --acknowledge`. */

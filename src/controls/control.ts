@@ -110,8 +110,11 @@ export interface Original {
 
 /** Why a control that holds its value still does not deliver it. */
 export interface Override {
+  /** Default: `overridden`, a foreign value decides. */
+  readonly status?: 'overridden' | 'pending-restart' | 'violated';
   readonly reason: string;
-  readonly path: string;
+  /** Where the value that decides stands; null when that is no place. */
+  readonly path: string | null;
 }
 
 /** One key of a class, at leaf level (`disk.limit.burst.iops`): the unit of validation, provenance and schedules. */
@@ -149,6 +152,8 @@ export interface Control {
   readonly early?: true;
   /** libvirt has a parameter for each setting: one is told without touching the others. */
   readonly tellsApart?: true;
+  /** Its place is the persistent definition: there whether the guest runs or not, and in force from its next start. */
+  readonly lasting?: true;
   /** Its texts carry what others set beside ours (fields of a throttle that no key asks for), which is kept as it is. */
   readonly merges?: true;
   /** Pure but for what it sees: what the class asks of this domain now. */
@@ -172,8 +177,8 @@ export interface Control {
   beneath?(key: string, standing: string, original: string, written: readonly string[]): string;
   /** How much a text allows, for the order of writes; null for texts without an order. */
   allows?(text: string): number | null;
-  /** A foreign, tighter value above ours that decides instead; null when there is none. */
-  overriddenBy?(desired: Desired, domain: Domain, sight: Sight): Override | null;
+  /** A foreign, tighter value above ours that decides instead, or what else is amiss; null when nothing is. */
+  overriddenBy?(desired: Desired, domain: Domain, sight: Sight, wanted?: EffectiveClass | null): Override | null;
 }
 
 /** Nobody but us has to know. */

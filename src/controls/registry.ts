@@ -13,7 +13,8 @@ import { memoryLimit } from './memory-limit.js';
 import { memoryMerge } from './memory-merge.js';
 import { memorySwap } from './memory-swap.js';
 import { networkLimit } from './network-limit.js';
-import { PLANNED_CONTROLS, PLANNED_PROMISES } from './planned.js';
+import { PLANNED_PROMISES } from './planned.js';
+import { svirtLabel } from './svirt-label.js';
 
 export const CONTROLS: readonly Control[] = [
   cpuLimit,
@@ -28,7 +29,7 @@ export const CONTROLS: readonly Control[] = [
   diskLimit,
   diskWeight,
   networkLimit,
-  ...PLANNED_CONTROLS,
+  svirtLabel,
 ];
 
 /** Keys that are promises and not settings: they steer controls and SLIs (`cpu.guarantee`, `disk.latency`). */

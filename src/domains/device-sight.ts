@@ -1,10 +1,13 @@
 /**
  * What is no cgroup file: `qemu:vda`, QEMU's throttle of a disk; `tap:vnet0/in` and `…/out`, what the kernel's traffic
- * control does to an interface in the direction that the guest sees.
+ * control does to an interface in the direction that the guest sees; `definition:seclabel`, the label that libvirt's
+ * persistent definition says.
  */
+import { seclabelText } from '../svirt/seclabel.js';
 import type { DiskReadings } from './disk-readings.js';
 import type { DeviceSight } from './sight.js';
 import type { Taps } from './taps.js';
+import type { Domain } from './types.js';
 
 const TAP = /^tap:(.+)\/(in|out)$/;
 
@@ -13,6 +16,7 @@ export type ReadTaps = Pick<Taps, 'read'> & Partial<Pick<Taps, 'problem'>>;
 export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, taps: ReadTaps): DeviceSight {
   return {
     read(domain, { path }) {
+      if (path === 'definition:seclabel') return definedSeclabel(domain);
       const target = qemuTarget(path);
       if (target !== null) return disks.throttle(domain, target);
       const tap = TAP.exec(path);
@@ -25,6 +29,12 @@ export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, taps: 
       return device === undefined ? null : (taps.problem?.(device) ?? null);
     },
   };
+}
+
+/** Null for a transient domain, and until libvirt has described it. */
+function definedSeclabel({ facts }: Domain): string | null {
+  if (facts?.definitionSeclabels == null) return null;
+  return seclabelText(facts.definitionSeclabels.find(({ model }) => model === 'selinux') ?? null);
 }
 
 function qemuTarget(path: string): string | null {

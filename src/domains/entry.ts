@@ -8,7 +8,7 @@ import type { ListedDomain } from '../host/libvirt/client.js';
 import type { BareGuest } from './bare.js';
 import { DomainHandles } from './handles.js';
 import { isAlive, type Located } from './locate.js';
-import type { Domain, DomainFacts, HostDevice } from './types.js';
+import type { Domain, DomainFacts, DomainSecurity, HostDevice } from './types.js';
 
 export interface EntryWatch {
   /** A domain's groups were opened or are about to be closed: watches follow. */
@@ -28,6 +28,7 @@ export class Entry {
   /** The start is under way: libvirt has not reported Started yet. */
   starting = false;
   hostDevices: ReadonlyMap<string, HostDevice> = new Map();
+  security: DomainSecurity | null = null;
   vcpuThreads: ReadonlyMap<number, number> = new Map();
   sight: Sight | null = null;
   /** Of a guest without libvirt: what it was last found as; the same object means that nothing has changed. */
@@ -53,6 +54,7 @@ export class Entry {
       vcpuGroups: [],
       vcpuThreads: this.vcpuThreads,
       hostDevices: this.hostDevices,
+      security: null,
       obstacle: null,
     };
   }
@@ -107,6 +109,7 @@ export class Entry {
       vcpuGroups: this.handles?.vcpuGroups() ?? [],
       vcpuThreads: this.vcpuThreads,
       hostDevices: this.hostDevices,
+      security: this.security,
     };
     const { uuid, vcpuGroups } = this.domain;
     if (this.handles !== null && vcpuGroups.join() !== before) this.#watch.onVcpus(uuid, this.handles);
@@ -118,7 +121,10 @@ export class Entry {
       this.handles.close();
       this.handles = null;
     }
-    this.domain = { ...this.domain, process: null, cgroup: null, groups: {}, vcpuGroups: [] };
+    // What the ended process wore is not what the next one wears.
+    if (this.security !== null) this.security = { ...this.security, process: null, violations: [] };
+    const { security } = this;
+    this.domain = { ...this.domain, process: null, cgroup: null, groups: {}, vcpuGroups: [], security };
   }
 
   #openGroups(located: Located & { ok: true }, others: Iterable<Entry>): DomainHandles | string {

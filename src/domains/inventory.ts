@@ -13,7 +13,7 @@ import { Entry, type EntryWatch } from './entry.js';
 import type { DomainHandles } from './handles.js';
 import { type LocateOptions, locateProcess } from './locate.js';
 import { BLIND, type DeviceSight, sightOf } from './sight.js';
-import type { Address, Domain, DomainState, HostDevice } from './types.js';
+import type { Address, Domain, DomainState } from './types.js';
 
 export interface InventoryOptions extends LocateOptions, EntryWatch {
   readonly libvirt: LibvirtClient;
@@ -120,11 +120,11 @@ export class Inventory {
     return true;
   }
 
-  /** What stands behind its disks, once it has been looked up. */
-  setHostDevices(uuid: string, hostDevices: ReadonlyMap<string, HostDevice>): void {
+  /** What stands behind its disks, once it has been looked up, and what the audit of labels found. */
+  learn(uuid: string, learnt: Partial<Pick<Domain, 'hostDevices' | 'security'>>): void {
     const entry = this.#entries.get(uuid);
     if (entry === undefined) return;
-    entry.hostDevices = hostDevices;
+    Object.assign(entry, learnt);
     entry.rebuild();
   }
 

@@ -2,7 +2,9 @@
  * A domain as this host sees it now. Facts come from libvirt (its XML) and from the kernel (process, cgroup);
  * nothing is derived by parsing a name back out of a path.
  */
+import type { SecurityStatus } from '../host/selinux/status.js';
 import type { DomainAttributes } from '../policy/types.js';
+import type { Violation } from '../svirt/judge.js';
 
 export type DomainState = 'starting' | 'running' | 'paused' | 'shutdown' | 'shutoff' | 'crashed' | 'pmsuspended';
 
@@ -240,6 +242,20 @@ export type HostDevice =
   | { readonly ok: true; readonly disks: readonly HostDisk[]; readonly notes: readonly string[] }
   | { readonly ok: false; readonly reason: string };
 
+/** What is known of the label of a guest, as the last audit left it. Texts from the host are data, never trusted. */
+export interface DomainSecurity {
+  readonly host: SecurityStatus;
+  /** Of the running QEMU process, as the kernel gives it; null when it does not run, or cannot be read. */
+  readonly process: string | null;
+  /** Category pair that is its own by the register; null when none was assigned. */
+  readonly pair: readonly [number, number] | null;
+  /** Why it has none though its class asks for one; null when it has, or needs none. */
+  readonly pairProblem: string | null;
+  readonly violations: readonly Violation[];
+  /** What is no violation and still worth saying: `vda: nfs has no labels`. */
+  readonly notes: readonly string[];
+}
+
 export interface Domain {
   readonly uuid: string;
   readonly name: string;
@@ -265,6 +281,8 @@ export interface Domain {
   readonly vcpuThreads: ReadonlyMap<number, number>;
   /** Disk target → the host device behind it, as far as it was looked up. */
   readonly hostDevices: ReadonlyMap<string, HostDevice>;
+  /** Null until the first audit of labels. */
+  readonly security: DomainSecurity | null;
   /** Why a running domain cannot be acted on (no cgroup of its own, quarantined …); null when it can. */
   readonly obstacle: string | null;
 }

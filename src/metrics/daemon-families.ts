@@ -6,6 +6,7 @@ import type { Control } from '../controls/control.js';
 import { isFeasible } from '../snapshot/feasibility.js';
 import type { SliceSnapshot, Snapshot } from '../snapshot/types.js';
 import { bit, type Family, type Sample, single } from './family.js';
+import { SECURITY_FAMILIES } from './security-families.js';
 import { pressureSamples } from './signal-families.js';
 
 /** The facts of `virtsla_host_info`; what a host does not tell is an empty label. */
@@ -27,7 +28,7 @@ type DaemonFamily = Family<Snapshot>;
 
 export function daemonFamilies(controls: readonly Control[]): readonly DaemonFamily[] {
   const built = controls.filter((control) => control.built).map((control) => control.id);
-  return [...DAEMON, ...counts(built), ...POLICY, ...LIBVIRT, ...HOST];
+  return [...DAEMON, ...counts(built), ...POLICY, ...LIBVIRT, ...SECURITY_FAMILIES, ...HOST];
 }
 
 function gauge(name: string, help: string, value: (snapshot: Snapshot) => number | null): DaemonFamily {

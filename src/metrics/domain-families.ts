@@ -7,11 +7,13 @@ import type { CpuCounters, DomainSnapshot } from '../snapshot/types.js';
 import { desiredAndActual } from './control-families.js';
 import { bit, type DomainFamily, plain } from './family.js';
 import { noncompliances } from './reasons.js';
+import { LABEL_FAMILIES } from './security-families.js';
 import { SIGNAL_FAMILIES } from './signal-families.js';
 
 /** All families of a guest, in the order in which they are shown. */
 export function domainFamilies(controls: readonly Control[]): readonly DomainFamily[] {
-  return [...GUEST, ...STATE_OF_CONTROLS, ...CPU, ...SIGNAL_FAMILIES, ...controls.flatMap(desiredAndActual)];
+  const figures = controls.flatMap(desiredAndActual);
+  return [...GUEST, ...STATE_OF_CONTROLS, ...LABEL_FAMILIES, ...CPU, ...SIGNAL_FAMILIES, ...figures];
 }
 
 /** The guest exists as a process: it has counters, and limits that can hold. */

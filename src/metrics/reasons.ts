@@ -12,6 +12,8 @@ export const REASONS = {
   refused: 'The policy asks for a value that would harm the guest or that the kernel cannot hold',
   failed: 'The last write failed',
   overridden: 'The value stands, but a tighter one that virtslad did not set decides',
+  'pending-restart': 'The definition says it, and the guest runs without it until its next start',
+  violated: 'The SELinux label of the guest or of its images breaks what its class promises',
   contested: 'Someone rewrites the value again and again, and virtslad backs off',
   held: 'An operator holds the guest and its values differ from the policy',
   released: 'An operator released the guest and its values differ from the policy',

@@ -6,6 +6,9 @@ export class Counters {
   cycleFailures = 0;
   starts = 0;
   startsCappedBeforeResume = 0;
+  suspensions = 0;
+  imageRelabels = 0;
+  readonly saveRestores: Record<string, number> = { done: 0, refused: 0, failed: 0 };
   readonly writes: Record<string, number> = {};
   readonly applyFailures: Record<string, number> = {};
   readonly driftRepairs: Record<string, number> = { libvirt: 0, systemd: 0, unknown: 0 };
@@ -48,6 +51,9 @@ export class Counters {
       starts: this.starts,
       startsCappedBeforeResume: this.startsCappedBeforeResume,
       driftRepairs: { ...this.driftRepairs },
+      suspensions: this.suspensions,
+      imageRelabels: this.imageRelabels,
+      saveRestores: { ...this.saveRestores },
     };
   }
 }

@@ -2,11 +2,13 @@
  * The picture of every domain as the last look left it, from which snapshots are made. Built for a domain when it is
  * planned, put together when someone asks.
  */
-import type { Amount, Control, Desired, Setting, Sight } from '../controls/control.js';
+import type { Amount, Control, Desired, Override, Setting, Sight } from '../controls/control.js';
 import { guaranteedCores, onlineVcpus } from '../controls/guaranteed-cores.js';
+import { SVIRT_LABEL } from '../controls/svirt-label.js';
 import { type GuestSignals, NO_SIGNALS } from '../domains/accounts.js';
 import type { Domain } from '../domains/types.js';
 import type { EffectiveClass } from '../policy/types.js';
+import type { LabelSnapshot, SaveRestoreSnapshot } from '../snapshot/security.js';
 import type {
   AmountSnapshot,
   ControlSnapshot,
@@ -14,6 +16,7 @@ import type {
   DomainSnapshot,
   SettingSnapshot,
 } from '../snapshot/types.js';
+import { VIOLATIONS } from '../svirt/judge.js';
 import type { WriteOutcome } from './apply.js';
 import type { Contention } from './contested.js';
 import type { HandsOff } from './hands-off.js';
@@ -35,6 +38,9 @@ export interface PictureSources {
   readonly contention: Contention;
   monotonicMs(): number;
   signals(uuid: string): GuestSignals;
+  /** Suspended by us for a violation of its label. */
+  isSuspended(domain: Domain): boolean;
+  saveRestore(uuid: string): SaveRestoreSnapshot | null;
 }
 
 export class Picture {
@@ -66,8 +72,11 @@ export class Picture {
     const handsOff = this.#sources.handsOff(domain.uuid);
     const effective = plan.effective ?? this.#sources.classOf(domain);
     const shown = handsOff?.kind === 'released' && domain.process !== null ? this.#sources.asIfManaged(domain) : plan;
+    // Of a guest that does not run, what its definition says.
+    const away = domain.process === null && domain.obstacle === null;
     const controls = shown.controls
-      .map((control) => this.#describeControl(control, domain, outcomes, handsOff))
+      .filter(({ control }) => !away || control.lasting === true)
+      .map((control) => this.#describeControl(control, { domain, effective }, outcomes, handsOff))
       .filter((control) => control !== null);
     const vcpus = onlineVcpus(domain);
     return {
@@ -90,18 +99,37 @@ export class Picture {
         (effective === null || domain.obstacle === null) &&
         (domain.facts !== null || domain.process === null) &&
         controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
-      controls: domain.process === null && domain.obstacle === null ? [] : controls,
+      controls,
       ...NO_SIGNALS,
+      label: this.#labelOf(domain, controls),
+    };
+  }
+
+  #labelOf(domain: Domain, controls: readonly ControlSnapshot[]): LabelSnapshot | null {
+    const { process, security, uuid } = domain;
+    const saveRestore = this.#sources.saveRestore(uuid);
+    if (security?.host.model !== 'selinux' || (process === null && saveRestore === null)) return null;
+    const control = controls.find(({ id }) => id === SVIRT_LABEL);
+    return {
+      process: security.process,
+      defined: control?.settings[0]?.desired ?? null,
+      pendingRestart: control?.status === 'pending-restart',
+      violations: security.violations.map(({ reason, detail }) => {
+        return { reason, detail, severity: VIOLATIONS[reason].severity };
+      }),
+      suspended: this.#sources.isSuspended(domain),
+      saveRestore,
     };
   }
 
   #describeControl(
     plan: ControlPlan,
-    domain: Domain,
+    shown: Shown,
     outcomes: readonly WriteOutcome[],
     handsOff: HandsOff | null,
   ): ControlSnapshot | null {
     const { control, desired } = plan;
+    const { domain } = shown;
     const own = outcomes.filter((one) => one.control === control.id);
     const states = plan.states.map(({ setting, actual }): SettingState => {
       const applied = own.some((one) => one.outcome === 'applied' && one.write.key === setting.key);
@@ -109,7 +137,7 @@ export class Picture {
     });
     if (desired.kind === 'unmanaged' && states.every(({ setting, actual }) => setting.text === actual)) return null;
     const texts = new Map(states.map(({ setting, actual }) => [setting.key, actual]));
-    const { status, reason } = this.#statusOf(plan, states, domain, own, handsOff);
+    const { status, reason } = this.#statusOf(plan, states, shown, own, handsOff);
     const asked = desired.kind === 'unmanaged' ? null : desired.asked;
     const ownKey = control.keys[0]?.key ?? control.id;
     const askedKey = desired.kind === 'unmanaged' ? ownKey : (desired.askedKey ?? ownKey);
@@ -149,7 +177,7 @@ export class Picture {
   #statusOf(
     plan: ControlPlan,
     states: readonly SettingState[],
-    domain: Domain,
+    { domain, effective }: Shown,
     own: readonly WriteOutcome[],
     handsOff: HandsOff | null,
   ): { status: ControlStatus; reason: string | null } {
@@ -163,8 +191,10 @@ export class Picture {
     );
     if (contested)
       return { status: 'contested', reason: 'someone rewrites it again and again; repairs are spaced out' };
-    if (differs.length === 0)
-      return this.#heldStatus(control.overriddenBy?.(desired, domain, this.#sources.sight(domain.uuid)) ?? null);
+    if (differs.length === 0) {
+      const sight = this.#sources.sight(domain.uuid);
+      return heldStatus(control.overriddenBy?.(desired, domain, sight, effective) ?? null);
+    }
     if (handsOff !== null) return { status: 'hands-off', reason: handsOff.kind };
     if (domain.state === 'starting' && control.early !== true)
       return { status: 'pending', reason: 'set once the guest has started' };
@@ -181,12 +211,17 @@ export class Picture {
     }
     return { status: 'pending', reason: this.#sources.stopped() ?? 'a change is under way' };
   }
+}
 
-  #heldStatus(override: { reason: string; path: string } | null): { status: ControlStatus; reason: string | null } {
-    return override === null
-      ? { status: 'holds', reason: null }
-      : { status: 'overridden', reason: `${override.reason} (${override.path})` };
-  }
+interface Shown {
+  readonly domain: Domain;
+  readonly effective: EffectiveClass | null;
+}
+
+function heldStatus(override: Override | null): { status: ControlStatus; reason: string | null } {
+  if (override === null) return { status: 'holds', reason: null };
+  const { status = 'overridden', reason, path } = override;
+  return { status, reason: path === null ? reason : `${reason} (${path})` };
 }
 
 /** Why a running guest cannot be acted on. */

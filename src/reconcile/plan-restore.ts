@@ -31,7 +31,7 @@ export function planRestore(
 ): ControlPlan | null {
   const { domain } = input;
   // A saved image may bring our values back: the record waits for the guest's next start, and for the end of that start.
-  if (domain.cgroup === null || domain.obstacle !== null) return null;
+  if (control.lasting !== true && (domain.cgroup === null || domain.obstacle !== null)) return null;
   if (domain.state === 'starting' && control.early !== true) return null;
   // None of its places can be found, the groups of its controller, say: that is no reason to think that nothing is there.
   if (!Object.keys(record.settings).some((key) => placeOf(control, key, domain) !== null)) return null;

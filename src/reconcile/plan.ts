@@ -77,11 +77,11 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   const record =
     input.record(control.id) ??
     input.inherited?.(control.id) ??
-    (domain.cgroup === null || !input.mayAdopt ? null : adoptedRecord(control, domain));
+    (!hasPlaces(control, domain) || !input.mayAdopt ? null : adoptedRecord(control, domain));
   const seen = record === null ? sight : sightWithoutOurs(control, record, input);
   const desired: Desired = effective === null ? { kind: 'unmanaged' } : control.desired(effective, domain, host, seen);
   if (desired.kind === 'unmanaged') return record === null ? null : planRestore(control, record, input, { all: true });
-  if (domain.obstacle !== null) {
+  if (domain.obstacle !== null && control.lasting !== true) {
     const unsupported: Desired = { kind: 'unsupported', reason: domain.obstacle, asked: desired.asked };
     return idle(control, unsupported);
   }
@@ -91,7 +91,7 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
     if (restore === null) return { ...idle(control, desired), record: withoutGone(control, input) };
     return { ...restore, desired };
   }
-  if (desired.kind !== 'set' || domain.cgroup === null) {
+  if (desired.kind !== 'set' || !hasPlaces(control, domain)) {
     // What travelled with the guest is put on record here too, or the next description of it would drop it.
     const adopted = input.record(control.id) === null ? record : null;
     return { ...idle(control, desired), record: withoutGone(control, input) ?? adopted };
@@ -100,6 +100,11 @@ function planControl(control: Control, input: DomainInput): ControlPlan | null {
   // What belongs to the whole guest is not touched while libvirt is putting it together.
   if (domain.state === 'starting' && control.early !== true) return { ...idle(control, desired), states };
   return planSettings(control, desired, states, record, input);
+}
+
+/** A running guest has its groups, and every guest its definition. */
+export function hasPlaces(control: Control, { cgroup }: Domain): boolean {
+  return control.lasting === true || cgroup !== null;
 }
 
 /** Nothing to do and nothing to undo: what stands, stands. */

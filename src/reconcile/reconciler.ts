@@ -122,10 +122,12 @@ export class Reconciler {
     const { parts, onCycle, sample } = this.#options;
     const startMs = parts.clock.monotonicMs();
     await this.judge();
+    await parts.labels.audit.look();
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
     await settleIoCost(parts);
     const result = await cycle(parts, uuids);
     await settleSlices(parts);
+    if (this.#running) parts.labels.act();
     await sample();
     this.#forgetGone();
     await removeEnded(parts).catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));

@@ -31,21 +31,20 @@ export function settle(parts: Parts, plan: DomainPlan, outcomes: readonly WriteO
   );
   remember(parts, plan, applied);
   if (mayAct(parts, plan)) {
-    for (const control of plan.controls) if (control.control.tellFor !== undefined) tell(parts, plan, control, applied);
+    const runs = plan.domain.process !== null;
+    for (const control of plan.controls) {
+      const tells = control.control.tellFor !== undefined;
+      if (tells && (runs || control.control.lasting === true)) tell(parts, plan, control, applied);
+    }
     forgetRestored(parts, plan, outcomes);
-    tellOriginals(parts, plan);
+    if (runs) tellOriginals(parts, plan);
   }
   parts.picture.note(plan, outcomes);
   return plan.controls.map((control) => controlOutcome(plan, control, outcomes));
 }
 
 function mayAct(parts: Parts, { domain }: DomainPlan): boolean {
-  return (
-    parts.gate.stop() === null &&
-    parts.handsOff.of(domain.uuid)?.kind !== 'held' &&
-    domain.state !== 'starting' &&
-    domain.process !== null
-  );
+  return parts.gate.stop() === null && parts.handsOff.of(domain.uuid)?.kind !== 'held' && domain.state !== 'starting';
 }
 
 function note(parts: Parts, plan: DomainPlan, { control, write, outcome, message }: WriteOutcome): void {

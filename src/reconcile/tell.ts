@@ -7,7 +7,7 @@ import type { LibvirtClient, LibvirtOutcome } from '../host/libvirt/client.js';
 
 export interface Errand {
   readonly uuid: string;
-  /** libvirt's id of the instance; null for a guest that libvirt does not run. */
+  /** libvirt's id of the instance; null for a guest that libvirt does not run: its definition alone can be set. */
   readonly id: number | null;
   /** Control id, or `originals` for the metadata element. */
   readonly subject: string;
@@ -158,7 +158,9 @@ export class Teller {
     }
     const outcomes: LibvirtOutcome<null>[] = [];
     const late: UnitProperties[] = [];
-    if (message.calls.length > 0 && id !== null) outcomes.push(await libvirt.tune(uuid, id, message.calls, mayBegin));
+    // The definition is there without a running instance too.
+    const calls = id === null ? message.calls.filter(({ call }) => call === 'seclabel') : message.calls;
+    if (calls.length > 0) outcomes.push(await libvirt.tune(uuid, id, calls, mayBegin));
     for (const unit of message.units) {
       const outcome = await setUnit(unit, mayBegin);
       outcomes.push(outcome);

@@ -8,6 +8,7 @@ import { nextBoundary } from '../policy/schedule.js';
 import type { Parts } from '../reconcile/parts.js';
 import type { Reconciler } from '../reconcile/reconciler.js';
 import { feasibilityOf } from './feasibility.js';
+import { securityOf } from './security.js';
 import type { PressureSignals } from './signals.js';
 import type { Snapshot } from './types.js';
 
@@ -96,6 +97,7 @@ export class SnapshotBuilder {
         cpuVersion: host.cpuVersion,
         facts: this.hostFacts,
         slices: parts.slices.snapshot(),
+        security: securityOf(parts.labels.audit.host),
         pressure: this.#sources.hostPressure(),
         ...feasibilityOf(domains, host.cores),
       },
@@ -133,6 +135,10 @@ export class SnapshotBuilder {
     }
     if (generations.persistError !== null)
       lacks.push(`accepted policies: cannot be saved: ${generations.persistError}`);
+    const { register, state } = parts.labels;
+    if (register.damaged !== null) lacks.push(`label register: was damaged, put aside as ${register.damaged}`);
+    if (state.damaged !== null) lacks.push(`label actions: were damaged, put aside as ${state.damaged}`);
+    if (state.saveError !== null) lacks.push(`label actions: cannot be saved: ${state.saveError}`);
     if (history.error !== null) lacks.push(`history: cannot be written: ${history.error}`);
     return lacks;
   }

@@ -5,6 +5,7 @@
 
 import type { DomainState } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
+import type { HostSecuritySnapshot, LabelSnapshot } from './security.js';
 import type { DiskSignals, InterfaceSignals, MemorySignals, PressureSignals } from './signals.js';
 
 export type ControlStatus =
@@ -14,6 +15,8 @@ export type ControlStatus =
   | 'refused'
   | 'failed'
   | 'overridden' // our value stands but a foreign, tighter one decides
+  | 'pending-restart' // the definition says it, in force from the guest's next start
+  | 'violated' // the audit of labels found what breaks the promise
   | 'contested' // rewritten by someone again and again: backed off
   | 'hands-off'; // held or released
 
@@ -98,6 +101,8 @@ export interface DomainSnapshot {
   readonly disks: readonly DiskSignals[];
   readonly interfaces: readonly InterfaceSignals[];
   readonly pressure: PressureSignals | null;
+  /** Null on a host without SELinux, of a guest that does not run, and before the first audit. */
+  readonly label: LabelSnapshot | null;
 }
 
 /** Monotone counters of the daemon; per domain where the key is a uuid. */
@@ -114,6 +119,12 @@ export interface DaemonCounters {
   readonly startsCappedBeforeResume: number;
   /** attribution → count */
   readonly driftRepairs: Readonly<Record<string, number>>;
+  /** Guests suspended for a violation of their label. */
+  readonly suspensions: number;
+  /** Images whose labels were put right. */
+  readonly imageRelabels: number;
+  /** How save-restore ended → count. */
+  readonly saveRestores: Readonly<Record<string, number>>;
 }
 
 export interface SliceSnapshot {
@@ -175,6 +186,8 @@ export interface Snapshot {
     readonly slices: readonly SliceSnapshot[];
     /** null: this kernel has no PSI. */
     readonly pressure: PressureSignals | null;
+    /** null until the first audit of labels. */
+    readonly security: HostSecuritySnapshot | null;
   };
   readonly lastReconcileSuccessMs: number | null;
   readonly cycleSeconds: number;

@@ -27,8 +27,8 @@ describe('accepted', () => {
     ],
     ['log: { level: debug, format: logfmt }\n', { 'log.level': 'debug', 'log.format': 'logfmt' }],
     [
-      'path: { cgroup: /a, proc: /b, run-libvirt: /c }',
-      { 'path.cgroup': '/a', 'path.proc': '/b', 'path.run-libvirt': '/c' },
+      'path: { cgroup: /a, proc: /b, run-libvirt: /c, libvirt-save: /d }',
+      { 'path.cgroup': '/a', 'path.proc': '/b', 'path.run-libvirt': '/c', 'path.libvirt-save': '/d' },
     ],
   ];
   for (const [text, values] of rows) {

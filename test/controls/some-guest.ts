@@ -104,6 +104,7 @@ export function guestOn(layout: Layout, options: GuestOptions = {}): Domain {
     vcpuGroups: bare ? [] : Array.from({ length: vcpus }, (_, vcpu) => vcpu),
     vcpuThreads: new Map(),
     hostDevices: new Map(Object.entries(options.hostDevices ?? {})),
+    security: null,
     obstacle: null,
     ...options.domain,
   };

@@ -82,6 +82,7 @@ test('a running guest without vCPU groups is not said to hold its limit', () => 
     vcpuGroups: [],
     vcpuThreads: new Map(),
     hostDevices: new Map(),
+    security: null,
     obstacle: null,
   };
   const desired = cpuLimit.desired(classWith({ limit: 0.5 }), domain, HOST, BLIND);

@@ -62,6 +62,7 @@ for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
       vcpuGroups: handles.vcpuGroups(),
       vcpuThreads: new Map(),
       hostDevices: new Map(),
+      security: null,
       obstacle: null,
     };
     const { controls } = planDomain({

@@ -395,7 +395,7 @@ export class EmulatedBench {
       libvirtUri: this.#withoutLibvirt ? null : 'qemu:///system',
       listenAddress: '127.0.0.1:0',
       killSwitch: join(tree.root, 'stop'),
-      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
+      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt, libvirtSave: tree.root },
       log: { level: 'error', format: 'json' },
       cycleSeconds: CYCLE_MS / 1000,
       blastRadius: { percent: 100, domains: 1_000 },

@@ -212,7 +212,7 @@ export class Bench {
       libvirtUri: 'qemu:///system',
       listenAddress: '127.0.0.1:0',
       killSwitch,
-      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt },
+      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt, libvirtSave: tree.root },
       log: { level: 'error', format: 'json' },
       cycleSeconds: 5,
       blastRadius: { percent: 20, domains: 5 },

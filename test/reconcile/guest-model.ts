@@ -108,6 +108,7 @@ export class GuestModel {
       gaps: [],
       vcpuThreads: new Map(),
       hostDevices: new Map(),
+      security: null,
       vcpuGroups: Array.from({ length: this.vcpus }, (_, vcpu) => vcpu),
       obstacle: null,
     };

@@ -31,6 +31,7 @@ export function guestIn(uuid: string, above: readonly string[]): Domain {
     vcpuGroups: [],
     vcpuThreads: new Map(),
     hostDevices: new Map(),
+    security: null,
     obstacle: null,
   };
 }

@@ -70,6 +70,7 @@ export class TunedGuest {
       hardware: { memoryBytes: this.#memoryBytes, vfio: this.#vfio },
       tuning: this.#bare ? { disks: this.#live.disks } : this.#live,
       hostDevices: DISKS_OF_HOST,
+      security: null,
     };
     return guestOn(this.layout, { ...options, tuning, facts: { originalsXml: this.#originalsXml } });
   }

@@ -9,10 +9,12 @@ import { span } from './words.js';
 
 /** Worse comes first. */
 const STATUS_ORDER: readonly ControlStatus[] = [
+  'violated',
   'failed',
   'contested',
   'overridden',
   'refused',
+  'pending-restart',
   'pending',
   'hands-off',
   'unsupported',
@@ -71,6 +73,7 @@ export function statusPaint(status: ControlStatus, style: Style): (text: string)
   switch (status) {
     case 'holds':
       return style.green;
+    case 'violated':
     case 'failed':
     case 'contested':
     case 'overridden':

@@ -5,6 +5,7 @@
 import { printable } from '../../printable.js';
 import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
 import { complianceWords, statusPaint, verdictOf, verdictPaint, worstFirst } from './compliance.js';
+import { labelRows } from './label.js';
 import { signalRows } from './signals.js';
 import { type Paint, type Style, styleFor } from './style.js';
 import { renderTable } from './table.js';
@@ -104,6 +105,7 @@ export function domainRows(
     ]);
   }
   rows.push(...signalRows(domain, snapshot.atMs, style));
+  rows.push(...labelRows(domain, snapshot.atMs, style));
   if (domain.cgroup !== null) rows.push(['cgroup', printable(domain.cgroup, 1024)]);
   if (domain.obstacle !== null) rows.push(['obstacle', printable(domain.obstacle, 512), style.red]);
   rows.push(libvirtRow(domain, snapshot, style));

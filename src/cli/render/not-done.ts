@@ -9,7 +9,10 @@ import { handsOffAllWords, handsOffWords, nameOf, someOf } from './words.js';
 
 export interface NotDone {
   readonly kind:
-    | Extract<ControlStatus, 'failed' | 'contested' | 'overridden' | 'refused' | 'unsupported'>
+    | Extract<
+        ControlStatus,
+        'violated' | 'failed' | 'contested' | 'overridden' | 'refused' | 'pending-restart' | 'unsupported'
+      >
     | 'obstructed';
   /** `memory.guarantee, disk.limit unsupported: this control is not built yet (db-1)` */
   readonly words: string;
@@ -17,7 +20,17 @@ export interface NotDone {
   readonly count: number;
 }
 
-const KINDS: readonly NotDone['kind'][] = ['failed', 'contested', 'overridden', 'refused', 'obstructed', 'unsupported'];
+/** Worst first. */
+const KINDS: readonly NotDone['kind'][] = [
+  'violated',
+  'failed',
+  'contested',
+  'overridden',
+  'refused',
+  'obstructed',
+  'pending-restart',
+  'unsupported',
+];
 
 export function notDone(snapshot: Snapshot): NotDone[] {
   const reasons = new Map<string, Reason>();

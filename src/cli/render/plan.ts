@@ -10,7 +10,7 @@ import { formatCpuList } from '../../units.js';
 import { pad, widthOf } from './cell.js';
 import { verdictOf } from './compliance.js';
 import { groupBy } from './group.js';
-import { leftAlone, notDone } from './not-done.js';
+import { leftAlone, type NotDone, notDone } from './not-done.js';
 import { rawWords } from './raw-words.js';
 import { feasibilityRow } from './status.js';
 import { type Style, styleFor } from './style.js';
@@ -37,6 +37,18 @@ export const HOST = 'host';
 
 /** A longer value stands out of line, so that one guest's many disks do not push all else off the screen. */
 const ALIGNED_WIDTH_MOST = 40;
+
+/** In the order of the summary. */
+const SUMMED: readonly NotDone['kind'][] = [
+  'violated',
+  'refused',
+  'overridden',
+  'contested',
+  'failed',
+  'obstructed',
+  'pending-restart',
+  'unsupported',
+];
 
 const SYMBOL: Readonly<Record<PlannedChange['action'], string>> = { add: '+', change: '~', restore: '-' };
 
@@ -78,7 +90,7 @@ export function summaryOf(report: PlanReport): string {
         : 'Nothing to do'
       : `${plural(changing.size, 'guest')}${changing.size < byUuid.size ? ' and the host' : ''}: ${lines.add} to add, ${lines.change} to change, ${lines.restore} to restore`,
   ];
-  for (const kind of ['refused', 'overridden', 'contested', 'failed', 'obstructed', 'unsupported'] as const) {
+  for (const kind of SUMMED) {
     const alike = skipped.filter((entry) => entry.kind === kind);
     const found = alike.reduce((sum, { count }) => sum + count, 0);
     if (found > 0) parts.push(`${found} ${kind}`);

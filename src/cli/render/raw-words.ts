@@ -42,6 +42,7 @@ function standIn({ uuid, domain, path }: PlannedChange, version: 1 | 2): Domain 
     vcpuGroups: [],
     vcpuThreads: new Map(),
     hostDevices: new Map(),
+    security: null,
     obstacle: null,
   };
 }

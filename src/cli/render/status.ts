@@ -7,6 +7,7 @@ import { excessOf } from '../../snapshot/feasibility.js';
 import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/types.js';
 import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
+import { securityRow } from './label.js';
 import { type Paint, PLAIN, type Style, styleFor } from './style.js';
 import { type Cell, type Column, renderTable } from './table.js';
 import { cores, handsOffAllWords, nameOf, plural, type Reader, someOf, span, timeOf } from './words.js';
@@ -43,6 +44,8 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
     rows.push(['', `let it through: virtslad apply --once --acknowledge ${pending.id}`, style.yellow]);
   }
   rows.push(libvirtRow(snapshot, style));
+  const security = securityRow(snapshot.host.security, style);
+  if (security !== null) rows.push(security);
   rows.push(
     snapshot.killSwitch
       ? ['kill switch', 'ON: nothing is written while the file is there', style.red]

@@ -1,0 +1,185 @@
+/** Wires what is concerned with labels: the audit, the pairs of static labels, and what a class asks to be done. */
+import { statfs } from 'node:fs/promises';
+import type { Config } from './config/types.js';
+import type { HostFacts } from './controls/control.js';
+import { svirtLabel } from './controls/svirt-label.js';
+import type { Inventory } from './domains/inventory.js';
+import { isAlive } from './domains/locate.js';
+import type { Domain } from './domains/types.js';
+import type { Clock } from './host/clock.js';
+import type { LibvirtClient } from './host/libvirt/client.js';
+import { FileLabels } from './host/selinux/file-labels.js';
+import type { FileLabelReader, ImageRelabeler, ProcessLabelReader, SecurityReader } from './host/selinux/ports.js';
+import { readProcessLabel } from './host/selinux/process-label.js';
+import { SecurityStatusReader } from './host/selinux/status.js';
+import type { Log } from './log.js';
+import type { EffectiveClass } from './policy/types.js';
+import type { Counters } from './reconcile/counters.js';
+import type { Gate } from './reconcile/gate.js';
+import type { Generations } from './reconcile/generations.js';
+import type { HandsOffRegister } from './reconcile/hands-off.js';
+import type { Journal } from './reconcile/journal.js';
+import { LabelActions } from './reconcile/label-actions.js';
+import { LabelAudit } from './reconcile/label-audit.js';
+import { LabelPairs } from './reconcile/label-pairs.js';
+import { LabelRegister } from './reconcile/label-register.js';
+import { LabelState } from './reconcile/label-state.js';
+import type { Labels } from './reconcile/labels.js';
+import { SaveRestore } from './reconcile/save-restore.js';
+import { type Candidate, candidateOf } from './reconcile/save-restore-checks.js';
+
+/** What a test puts in the place of the host's. */
+export interface SecurityInstead {
+  readonly status: SecurityReader;
+  readonly processLabel: ProcessLabelReader;
+  readonly images: FileLabelReader & ImageRelabeler;
+  readonly freeBytes: () => Promise<number | null>;
+}
+
+export interface LabelsOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly libvirt: LibvirtClient;
+  readonly inventory: Inventory;
+  readonly journal: Journal;
+  readonly gate: Gate;
+  readonly handsOff: HandsOffRegister;
+  readonly generations: Generations;
+  readonly counters: Counters;
+  readonly host: HostFacts;
+  readonly instead: Partial<SecurityInstead>;
+  /** What is charged to the guest; null when that is not known. */
+  usedBytes(uuid: string): number | null;
+  classOf(domain: Domain): EffectiveClass | null;
+  /** False for a lone look. */
+  readonly write: boolean;
+  onLearnt(uuid: string): void;
+}
+
+const SPACE_DEADLINE_MS = 2_000;
+
+export function assembleLabels(options: LabelsOptions): Labels {
+  const { classOf, clock, config, counters, gate, generations, handsOff, instead, inventory, libvirt, log } = options;
+  const procRoot = config.paths.proc;
+  const images = instead.images ?? new FileLabels();
+  const processLabel = instead.processLabel ?? ((pid: number) => readProcessLabel(procRoot, pid));
+  const register = LabelRegister.open({ stateDir: config.stateDir, procRoot, nowMs: () => clock.nowMs() });
+  const state = new LabelState(config.stateDir, clock);
+  const pairs = new LabelPairs({
+    inventory,
+    register,
+    journal: options.journal,
+    log,
+    write: options.write,
+    classOf,
+    isHandsOff: (uuid) => handsOff.of(uuid) !== null,
+    hasPolicy: () => generations.active !== null,
+  });
+  const audit = new LabelAudit({
+    inventory,
+    status: instead.status ?? new SecurityStatusReader({ procRoot }),
+    processLabel,
+    fileLabels: images,
+    pairs,
+    log,
+    classOf,
+    isAlive: ({ process }) => process !== null && isAlive(process, procRoot),
+  });
+  const mayAct = ({ uuid }: Domain): boolean => gate.stop() === null && handsOff.of(uuid) === null;
+  const acting = { inventory, libvirt, processLabel, state, counters, log, classOf, nowMs: () => clock.nowMs() };
+  const actions = new LabelActions({ ...acting, images, mayAct });
+  const space = new FreeSpace(instead.freeBytes ?? (() => freeBytes(config.paths.libvirtSave)));
+  const saveRestore: SaveRestore = new SaveRestore({
+    ...acting,
+    monotonicMs: () => clock.monotonicMs(),
+    mayBegin: mayAct,
+    isKnown: (uuid) => inventory.complete && generations.active !== null && inventory.get(uuid)?.facts !== null,
+    candidates: () => {
+      const found = inventory.all().flatMap((domain) => candidate(domain));
+      if (found.length > 0) space.look();
+      return found;
+    },
+  });
+  const candidate = (domain: Domain): Candidate[] => {
+    const effective = classOf(domain);
+    if (effective?.values.get('svirt.apply') === undefined || domain.process === null) return [];
+    const sight = inventory.sight(domain.uuid);
+    const found = candidateOf({
+      domain,
+      effective,
+      desired: svirtLabel.desired(effective, domain, options.host, sight),
+      defined: sight.read({ path: 'definition:seclabel' }),
+      usedBytes: options.usedBytes(domain.uuid),
+      freeBytes: space.bytes,
+      bytesPerSecond: state.current.bytesPerSecond,
+    });
+    return found === null ? [] : [found];
+  };
+  // The next audit would say so too; a guest need not wait for it.
+  pairs.onChange = (uuid) => {
+    const security = inventory.get(uuid)?.security ?? null;
+    if (security === null) return;
+    const [pair, pairProblem] = [pairs.pairOf(uuid), pairs.problemOf(uuid)];
+    inventory.learn(uuid, { security: { ...security, pair, pairProblem } });
+    options.onLearnt(uuid);
+  };
+  return {
+    audit,
+    pairs,
+    actions,
+    saveRestore,
+    state,
+    register,
+    async look() {
+      await audit.look();
+      await pairs.idle();
+    },
+    act() {
+      actions.act();
+      saveRestore.act();
+    },
+    async close() {
+      await saveRestore.stop();
+      await audit.close();
+    },
+  };
+}
+
+/** Asked beside the cycle: the directory may be on a file system that does not answer. */
+class FreeSpace {
+  readonly #ask: () => Promise<number | null>;
+  #asking = false;
+  bytes: number | null = null;
+
+  constructor(ask: () => Promise<number | null>) {
+    this.#ask = ask;
+  }
+
+  look(): void {
+    if (this.#asking) return;
+    this.#asking = true;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(() => resolve(null), SPACE_DEADLINE_MS).unref();
+    });
+    const answer = this.#ask().finally(() => {
+      this.#asking = false;
+    });
+    void Promise.race([answer, late]).then(
+      (bytes) => {
+        clearTimeout(timer);
+        this.bytes = bytes;
+      },
+      () => {
+        clearTimeout(timer);
+        this.bytes = null;
+      },
+    );
+  }
+}
+
+async function freeBytes(directory: string): Promise<number | null> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}

@@ -1,0 +1,236 @@
+/**
+ * The audit of labels, before each full cycle: what every QEMU process and image wears, judged over all guests together,
+ * because what breaks a guest's isolation may be another guest's label. Guests that nobody manages are judged too. The
+ * findings go into the inventory, where plan and picture see them; nothing is changed here.
+ */
+import type { Inventory } from '../domains/inventory.js';
+import type { Domain, DomainSecurity } from '../domains/types.js';
+import type { FileLabel } from '../host/selinux/file-labels.js';
+import type { FileLabelReader, ProcessLabelReader, SecurityReader } from '../host/selinux/ports.js';
+import type { SecurityStatus } from '../host/selinux/status.js';
+import { inSlices } from '../host/slices.js';
+import type { Log } from '../log.js';
+import type { EffectiveClass } from '../policy/types.js';
+import { printable } from '../printable.js';
+import type { CategorySet } from '../svirt/categories.js';
+import { type GuestLabel, type ImageLabel, judgeLabels, type Violation } from '../svirt/judge.js';
+import { parseLabel } from '../svirt/label.js';
+import type { LabelPairs, Worn } from './label-pairs.js';
+
+export interface LabelAuditOptions {
+  readonly inventory: Pick<Inventory, 'all' | 'learn'>;
+  readonly status: SecurityReader;
+  readonly processLabel: ProcessLabelReader;
+  readonly fileLabels: FileLabelReader;
+  readonly pairs: Pick<LabelPairs, 'settle' | 'pairOf' | 'problemOf'>;
+  readonly log: Log;
+  classOf(domain: Domain): EffectiveClass | null;
+  /** The process is still the one that the inventory knows. */
+  isAlive(domain: Domain): boolean;
+}
+
+/** Where the host's policy does not say (contexts/virtual_domain_context). */
+const GUEST_TYPES: readonly string[] = ['svirt_t', 'svirt_tcg_t'];
+
+/** A cycle does not wait longer for images: what a slow file system says counts in the next. */
+const IMAGES_WAIT_MS = 250;
+
+const LABEL_LENGTH = 200;
+
+export class LabelAudit {
+  readonly #options: LabelAuditOptions;
+  #images = new Map<string, FileLabel>();
+  #reading: Promise<void> | null = null;
+  /** Of the last look. */
+  host: SecurityStatus | null = null;
+
+  constructor(options: LabelAuditOptions) {
+    this.#options = options;
+  }
+
+  async look(): Promise<void> {
+    const { inventory, status } = this.#options;
+    const host = status.read();
+    if (this.host !== null && this.host.enforcing !== host.enforcing) this.#sayEnforcing(host);
+    this.host = host;
+    if (host.model !== 'selinux') {
+      for (const domain of inventory.all()) this.#learn(domain, { ...NOTHING, host });
+      return;
+    }
+    await this.#readImages();
+    const read = new Map<string, Reading>();
+    await inSlices(inventory.all(), (domain) => {
+      const { process, uuid } = domain;
+      if (process !== null) read.set(uuid, { process, raw: this.#wornBy(domain) });
+    });
+    this.#judge(host, read);
+  }
+
+  /** Resolves when no image is being looked at. */
+  async idle(): Promise<void> {
+    await this.#reading;
+  }
+
+  async close(): Promise<void> {
+    await this.#options.fileLabels.close();
+  }
+
+  #judge(host: SecurityStatus, read: ReadonlyMap<string, Reading>): void {
+    const { inventory, pairs } = this.#options;
+    // One that ended meanwhile wears nothing any more, and its successor something else.
+    const running = inventory
+      .all()
+      .filter(({ process, uuid }) => process !== null && read.get(uuid)?.process === process);
+    const rawOf = ({ uuid }: Domain): string | null => read.get(uuid)?.raw ?? null;
+    const found = judgeLabels(running.map((domain) => this.#guestLabel(domain, host, rawOf(domain))));
+    pairs.settle(categoriesOf(new Map(running.map((domain) => [domain.uuid, rawOf(domain)]))));
+    for (const domain of inventory.all()) {
+      const looked = found.has(domain.uuid);
+      if (!looked && domain.process !== null) continue;
+      this.#learn(domain, {
+        host,
+        process: looked ? rawOf(domain) : null,
+        pair: pairs.pairOf(domain.uuid),
+        pairProblem: pairs.problemOf(domain.uuid),
+        violations: found.get(domain.uuid) ?? [],
+        notes: notesOf(domain, this.#images),
+      });
+    }
+  }
+
+  #wornBy(domain: Domain): string | null {
+    const { isAlive, processLabel } = this.#options;
+    const raw = domain.process === null ? null : processLabel(domain.process.pid);
+    return isAlive(domain) ? raw : null;
+  }
+
+  #guestLabel(domain: Domain, host: SecurityStatus, raw: string | null): GuestLabel {
+    const type = this.#options.classOf(domain)?.values.get('svirt.type')?.value as string | undefined;
+    const known = host.guestTypes.length > 0 ? host.guestTypes : GUEST_TYPES;
+    return {
+      uuid: domain.uuid,
+      name: domain.name,
+      raw,
+      allowedTypes: type === undefined ? known : [type],
+      wanted: labelledWith(domain),
+      images: imagesOf(domain, this.#images),
+    };
+  }
+
+  async #readImages(): Promise<void> {
+    const { fileLabels, inventory } = this.#options;
+    this.#reading ??= (async () => {
+      const paths = new Set(
+        inventory
+          .all()
+          .filter(({ process }) => process !== null)
+          .flatMap(pathsOf),
+      );
+      const labels = await fileLabels.read([...paths]);
+      this.#images = new Map(labels.map((one) => [one.path, one]));
+    })().finally(() => {
+      this.#reading = null;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      this.#reading,
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, IMAGES_WAIT_MS);
+      }),
+    ]);
+    clearTimeout(timer);
+  }
+
+  #learn(domain: Domain, security: DomainSecurity): void {
+    const before = domain.security;
+    if (before !== null && sameFindings(before, security)) return;
+    this.#options.inventory.learn(domain.uuid, { security });
+    this.#sayChanges(domain, before?.violations ?? [], security);
+  }
+
+  #sayChanges({ uuid, name }: Domain, before: readonly Violation[], { process, violations }: DomainSecurity): void {
+    const { log } = this.#options;
+    const at = ({ reason, detail }: Violation): string => `${reason} ${detail}`;
+    const known = new Set(before.map(at));
+    const now = new Set(violations.map(at));
+    const label = process === null ? null : printable(process, LABEL_LENGTH);
+    for (const one of violations) {
+      const { detail, others, reason } = one;
+      if (!known.has(at(one))) log.error('svirt.violation', { domain: name, uuid, reason, label, others }, detail);
+    }
+    for (const one of before) {
+      if (!now.has(at(one))) log.info('svirt.violation_over', { domain: name, uuid, reason: one.reason }, one.detail);
+    }
+  }
+
+  #sayEnforcing({ enforcing }: SecurityStatus): void {
+    if (enforcing === true) this.#options.log.info('svirt.enforcing', {}, 'SELinux enforces again');
+    else
+      this.#options.log.error('svirt.permissive', {}, 'SELinux denies nothing any more: labels do not isolate guests');
+  }
+}
+
+interface Reading {
+  readonly process: NonNullable<Domain['process']>;
+  readonly raw: string | null;
+}
+
+const NOTHING = { process: null, pair: null, pairProblem: null, violations: [], notes: [] } as const;
+
+/** What libvirt says it gave the process at its start; null where it says nothing. */
+function labelledWith({ facts, process }: Domain): readonly number[] | null {
+  const said = process === null ? undefined : facts?.seclabels?.find(({ model }) => model === 'selinux');
+  const parsed = parseLabel(said?.label ?? '');
+  return parsed.ok ? parsed.label.low.categories : null;
+}
+
+function pathsOf({ facts }: Domain): readonly string[] {
+  return facts?.tuning.disks.flatMap(({ path, empty }) => (path === null || empty ? [] : [path])) ?? [];
+}
+
+function imagesOf({ facts }: Domain, images: ReadonlyMap<string, FileLabel>): readonly ImageLabel[] {
+  return (facts?.tuning.disks ?? []).flatMap(
+    ({ target, path, empty, readOnly, shareable, unlabelled }): ImageLabel[] => {
+      const found = path === null || empty ? undefined : images.get(path);
+      if (path === null || found === undefined) return [];
+      const { label, problem } = found;
+      const common = { target, path, raw: label, problem, readOnly };
+      return [{ ...common, shareable: shareable === true, managed: unlabelled !== true }];
+    },
+  );
+}
+
+function notesOf({ facts }: Domain, images: ReadonlyMap<string, FileLabel>): readonly string[] {
+  return (facts?.tuning.disks ?? []).flatMap(({ target, path }) =>
+    path !== null && images.get(path)?.problem === 'unsupported'
+      ? [`${target}: its file system keeps no labels of its own`]
+      : [],
+  );
+}
+
+/** What a guest reaches is decided by its high level. */
+function categoriesOf(labels: ReadonlyMap<string, string | null>): Worn {
+  const worn = new Map<string, CategorySet>();
+  for (const [uuid, raw] of labels) {
+    const parsed = parseLabel(raw ?? '');
+    if (parsed.ok) worn.set(uuid, parsed.label.high.categories);
+  }
+  return worn;
+}
+
+/** In the order in which they are most likely to differ. */
+function sameFindings(one: DomainSecurity, other: DomainSecurity): boolean {
+  return (
+    one.process === other.process &&
+    one.host === other.host &&
+    one.pair?.join() === other.pair?.join() &&
+    one.pairProblem === other.pairProblem &&
+    sameViolations(one.violations, other.violations) &&
+    one.notes.join('\n') === other.notes.join('\n')
+  );
+}
+
+function sameViolations(one: readonly Violation[], other: readonly Violation[]): boolean {
+  if (one.length === 0 && other.length === 0) return true;
+  return JSON.stringify(one) === JSON.stringify(other);
+}
