@@ -71,7 +71,8 @@ export function filesOf(group: EmulatedGroup): Map<string, EmulatedFile> {
   }
   for (const [name, file] of found) {
     const lacking = lacksMemoryFile(group, name) || lacksIoFile(group, name);
-    if (lacking || (group.parent === null && file.onRoot !== true)) found.delete(name);
+    if (lacking || (group.parent === null ? file.onRoot !== true && file.onlyOnRoot !== true : file.onlyOnRoot))
+      found.delete(name);
   }
   return found;
 }

@@ -29,6 +29,8 @@ export interface EmulatedFile {
   write?(group: EmulatedGroup, text: string, nonBlocking: boolean): void;
   /** The mount point has it too. */
   readonly onRoot?: true;
+  /** No other group has it. */
+  readonly onlyOnRoot?: true;
 }
 
 export type FileTable = Readonly<Record<string, EmulatedFile>>;
@@ -37,6 +39,15 @@ export type FileTable = Readonly<Record<string, EmulatedFile>>;
 export interface Throttle {
   readonly device: string;
   readonly amounts: [bigint, bigint, bigint, bigint];
+}
+
+/** The io cost controller of one disk; percents in hundredths, latencies in microseconds. */
+export interface IoCostSwitch {
+  readonly device: string;
+  readonly enabled: boolean;
+  /** Somebody has chosen the amounts. */
+  readonly user: boolean;
+  readonly amounts: Readonly<Record<'rpct' | 'rlat' | 'wpct' | 'wlat' | 'min' | 'max', number>>;
 }
 
 export class EmulatedGroup {
@@ -76,6 +87,8 @@ export class EmulatedGroup {
 
   readonly throttles: Throttle[] = [];
   ioWeight = 100n;
+  /** Of the root group, in the order in which somebody first wrote of them. */
+  readonly ioCosts = new Map<string, IoCostSwitch>();
 
   cpus: ReadonlySet<number> = new Set();
 

@@ -1,5 +1,6 @@
 /** Disk files of the emulated kernel: block/blk-throttle.c, block/blk-iocost.c, block/bfq-cgroup.c. */
 import type { EmulatedFile, EmulatedGroup, FileTable, Throttle } from './cgroup-emulator-group.js';
+import { IO_COST_QOS } from './cgroup-emulator-iocost.js';
 import { kernelError, scanUnsigned, scanWord, strictUnsigned } from './cgroup-emulator-text.js';
 
 const [U32, U64] = [2n ** 32n, 2n ** 64n];
@@ -104,6 +105,7 @@ export const IO_V1: FileTable = {
 export const IO_V2: FileTable = {
   'io.max': { read: printLimits, write: setLimits },
   'io.weight': costWeight,
+  'io.cost.qos': IO_COST_QOS,
   'io.bfq.weight': bfqWeight('default '),
   'io.stat': { read: () => '', onRoot: true },
 };

@@ -15,6 +15,7 @@ import { basename, join } from 'node:path';
 import { type Core as AssembledCore, assemble } from '../../src/assemble.js';
 import type { Config } from '../../src/config/types.js';
 import type { Controller } from '../../src/domains/types.js';
+import { parseIoCostDevices } from '../../src/host/block/disk-queue.js';
 import type { CgroupFiles } from '../../src/host/cgroup/kernel-files.js';
 import { pageBytes } from '../../src/host/cgroup/page-bytes.js';
 import type { Clock } from '../../src/host/clock.js';
@@ -100,6 +101,10 @@ export class EmulatedBench {
     this.stateDir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : this.tree.root, 'virtslad-state-'));
     const roots = this.tree.mounts.map(({ root }) => root);
     this.systemd = new EmulatedSystemd(this.kernel, roots);
+    const switches = this.tree.mounts.find(({ version, controllers }) => version === 2 && controllers.includes('io'));
+    if (switches !== undefined) {
+      this.disks.ioCostDevices = () => parseIoCostDevices(this.kernel.peek(join(switches.root, 'io.cost.qos')));
+    }
     this.#withoutLibvirt = withoutLibvirt;
     this.libvirt = new FakeLibvirt({
       ...(withoutLibvirt && { uri: null }),

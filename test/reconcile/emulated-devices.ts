@@ -13,7 +13,10 @@ export class EmulatedDisks {
   readonly images = new Map<string, string | null>();
   /** `8:0` → its name. */
   readonly names = new Map([['8:0', 'sda']]);
+  /** null: as the kernel says. */
   weightsKeptBy: 'bfq' | 'iocost' | null = 'iocost';
+  /** Devices that the kernel's io cost controller is on for. */
+  ioCostDevices: () => ReadonlySet<string> = () => new Set();
   looks = 0;
 
   readonly block: HostDevicesOptions['block'] = {
@@ -28,12 +31,11 @@ export class EmulatedDisks {
       disks: devices.map((device) => ({ device, name: this.names.get(device) ?? '?' })),
       through: [],
     }),
-    diskQueue: async () => ({
-      scheduler: 'none',
-      rotational: false,
-      ioCost: this.weightsKeptBy === 'iocost',
-      weightsKeptBy: this.weightsKeptBy,
-    }),
+    diskQueue: async (device) => {
+      const weightsKeptBy = this.weightsKeptBy ?? (this.ioCostDevices().has(device) ? 'iocost' : null);
+      const scheduler = weightsKeptBy === 'bfq' ? 'bfq' : 'none';
+      return { scheduler, rotational: false, ioCost: weightsKeptBy === 'iocost', weightsKeptBy };
+    },
   };
 
   /** `/dev/sda` → `8:0` */
