@@ -595,6 +595,7 @@ export class FakeLibvirt implements LibvirtClient {
         const message = 'Requested operation is not valid: domain is already running';
         return { ok: false, failure: 'refused', message };
       }
+      if (options.restoreOnly === true && domain.saved === null) return noImage();
       const problem = this.#labelProblem(domain.saved?.seclabels ?? domain.definitionSeclabels);
       if (problem !== null) return { ok: false, failure: 'refused', message: problem };
       const wasPaused = domain.saved?.facts.state === 'paused';
@@ -831,7 +832,7 @@ function vanished(message: string): Failed {
 }
 
 function noImage(): Failed {
-  const message = 'Requested operation is not valid: the domain has no managed save image';
+  const message = 'Requested operation is not valid: domain does not have managed save image';
   return { ok: false, failure: 'refused', message };
 }
 

@@ -79,7 +79,8 @@ export type TuneCall =
   | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] }
   /**
    * virDomainDefineXMLFlags: the `<seclabel>` for SELinux of the persistent definition, for the next start. `text`: `dynamic` |
-   * `dynamic BASELABEL` | `static LABEL[ relabel=no]` | `none`. `dynamic` takes a static element out, as if none had been there.
+   * `dynamic BASELABEL` | `static LABEL[ relabel=no]` | `none`. `dynamic` takes the element out: the definition is again what it
+   * was before there was one. libvirt takes a label that the host cannot give, and refuses the start then.
    */
   | { readonly call: 'seclabel'; readonly text: string };
 

@@ -12,9 +12,9 @@ const ATTEMPTS = 2;
 const FOR_WRITING = c.VIR_DOMAIN_XML_INACTIVE | c.VIR_DOMAIN_XML_SECURE;
 
 /**
- * libvirt has no way to define a domain only if nobody else has since it was read. So it is read right before, and again
- * after: what another client defines in the moment between (well under a millisecond) is lost, and a domain that is
- * undefined then comes back. Who defines after us wins, which the reading back finds.
+ * libvirt has no way to define a domain only if nobody else has since it was read. So it is read again right before: what
+ * another client defines between that and our own, some milliseconds while libvirt parses, is lost, and a domain that is
+ * undefined just then is defined again. Who defines after us wins, which the reading back finds.
  */
 export function setSeclabel(connection: Connection, uuid: string, text: string): LibvirtOutcome<null> {
   for (let attempt = 1; ; attempt++) {

@@ -94,8 +94,8 @@ export class LongCalls implements LibvirtSaving {
     return this.#call({ op: 'managedSaveDefine', uuid, text });
   }
 
-  startGuest(uuid: string, { paused, deadlineMs }: StartOptions): Promise<LibvirtOutcome<number>> {
-    return this.#call({ op: 'startGuest', uuid, paused }, deadlineMs);
+  startGuest(uuid: string, { paused, restoreOnly = false, deadlineMs }: StartOptions): Promise<LibvirtOutcome<number>> {
+    return this.#call({ op: 'startGuest', uuid, paused, restoreOnly }, deadlineMs);
   }
 
   suspend(uuid: string, id: number): Promise<LibvirtOutcome<null>> {
@@ -141,7 +141,9 @@ export class LongCalls implements LibvirtSaving {
       const end = (outcome: Outcome): void => {
         if (!this.#running.delete(running)) return;
         clearTimeout(timer);
-        if (running.overran) onRecovered(call.uuid, call.op, now() - beganMs);
+        if (running.overran && !this.quarantined.includes(call.uuid)) {
+          onRecovered(call.uuid, call.op, now() - beganMs);
+        }
         resolve(outcome);
       };
       thread.onReply(({ outcome }) => {

@@ -18,7 +18,7 @@ export type Call =
 export type SaveCall =
   | { readonly op: 'managedSave'; readonly uuid: string; readonly id: number; readonly paused: boolean }
   | { readonly op: 'managedSaveDefine'; readonly uuid: string; readonly text: string }
-  | { readonly op: 'startGuest'; readonly uuid: string; readonly paused: boolean }
+  | { readonly op: 'startGuest'; readonly uuid: string; readonly paused: boolean; readonly restoreOnly: boolean }
   | { readonly op: 'suspend' | 'resume'; readonly uuid: string; readonly id: number }
   | { readonly op: 'abortJob' | 'hasManagedSave' | 'managedSaveXml'; readonly uuid: string };
 

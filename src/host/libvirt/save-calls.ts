@@ -33,15 +33,26 @@ export function makeSaveCall(connection: Connection, call: SaveCall): LibvirtOut
     case 'managedSaveDefine':
       return changeSaved(connection, uuid, call.text);
     case 'startGuest':
-      return withDomain(connection, uuid, (domain) => {
-        const result = libvirt.virDomainCreateWithFlags(domain, call.paused ? c.VIR_DOMAIN_START_PAUSED : 0);
-        const id = result < 0 ? null : idOf(libvirt, domain);
-        return id === null ? failed(connection) : { ok: true, value: id };
-      });
+      return startGuest(connection, uuid, call);
     case 'suspend':
     case 'resume':
       return setRunning(connection, uuid, call.id, call.op === 'resume');
   }
+}
+
+function startGuest(
+  connection: Connection,
+  uuid: string,
+  { paused, restoreOnly }: Extract<SaveCall, { op: 'startGuest' }>,
+): LibvirtOutcome<number> {
+  const { libvirt } = connection;
+  const image = restoreOnly ? readSaved(connection, uuid) : null;
+  if (image !== null && !image.ok) return image;
+  return withDomain(connection, uuid, (domain) => {
+    const result = libvirt.virDomainCreateWithFlags(domain, paused ? c.VIR_DOMAIN_START_PAUSED : 0);
+    const id = result < 0 ? null : idOf(libvirt, domain);
+    return id === null ? failed(connection) : { ok: true, value: id };
+  });
 }
 
 /** libvirt refuses to resume a guest that runs. */
@@ -72,7 +83,7 @@ function savedXml(connection: Connection, uuid: string): LibvirtOutcome<string> 
   });
 }
 
-/** libvirt rewrites the head of the image in place; what was there before stays if it refuses. */
+/** libvirt writes the head of the image anew in place, where it left room for it; it refuses what does not fit. */
 function changeSaved(connection: Connection, uuid: string, text: string): LibvirtOutcome<null> {
   const before = savedXml(connection, uuid);
   if (!before.ok) return before;

@@ -14,8 +14,8 @@ export function readSeclabels(domain: XmlNode): DomainSeclabel[] {
     return {
       model: attribute(element, 'model') || null,
       type,
-      // Without the attribute a dynamic label relabels and another does not; a static one that is written by libvirt has it.
-      relabel: relabel === undefined ? type !== 'none' : relabel === 'yes',
+      // What it is without the attribute, by the documentation; libvirt itself always writes it.
+      relabel: relabel === undefined ? type === 'dynamic' : relabel === 'yes',
       label: content(element, 'label'),
       imagelabel: content(element, 'imagelabel'),
       baselabel: content(element, 'baselabel'),
