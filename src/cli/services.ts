@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/types.js';
 import type { LocalSession } from '../daemon.js';
+import type { LaunchOptions, NotStarted } from '../launch-guest.js';
 import type { Log, LogFormat, LogLevel, ProcessLog } from '../log.js';
 import type { LoadResult } from '../policy/loader.js';
 import type { ApplyReport, Target } from '../reconcile/types.js';
@@ -29,6 +30,8 @@ export interface Services {
   /** Files and directories, as one set. */
   loadPolicyPaths(paths: readonly string[]): Promise<LoadResult>;
   policyJsonSchema(): Promise<unknown>;
+  /** Comes back only when QEMU was not started. */
+  launchGuest(options: LaunchOptions): Promise<NotStarted>;
   /** True once a thread is known to be stuck in a native call: process.exit would wait for it. */
   stuck?(): boolean;
   createLog(options: { readonly level: LogLevel; readonly format: LogFormat }): Promise<ProcessLog>;
@@ -69,6 +72,10 @@ export function createServices(environment: Readonly<Record<string, string | und
     async policyJsonSchema() {
       const { policyJsonSchema } = await import('../policy/json-schema.js');
       return policyJsonSchema();
+    },
+    async launchGuest(options) {
+      const { launchGuest } = await import('../launch-guest.js');
+      return launchGuest(options);
     },
     async createLog(options) {
       const { createLog } = await import('../log.js');

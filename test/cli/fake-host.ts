@@ -92,6 +92,11 @@ export async function command(words: readonly string[], options: FakeOptions = {
       return { ok: false, problems: [] };
     },
     policyJsonSchema: async () => ({ type: 'object' }),
+    async launchGuest({ className, words }) {
+      record('launch', className ?? 'as assigned', ...words);
+      const problem = { code: 'LAUNCH_PROGRAM', message: 'there is no such program', fix: 'install QEMU' } as const;
+      return { exitCode: 127, problem };
+    },
     createLog: async ({ level, format }) => {
       record('log', level, format);
       const made: ProcessLog = {

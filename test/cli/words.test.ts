@@ -139,7 +139,7 @@ describe('the words of the command line', () => {
   test('mistakes and what to do', () => {
     assert.match(wrong('pln'), /there is no command pln; did you mean virtslad plan\?/);
     assert.match(wrong('xyzzy'), /commands: run, check,/);
-    assert.match(wrong('launch', '--', 'qemu'), /not built yet/);
+    assert.match(wrong('report'), /not built yet/);
     assert.match(wrong('plan', '--detailed'), /has no flag --detailed; /);
     assert.match(wrong('plan', '--polcy-dir', 'x'), /did you mean --policy-dir\?/);
     assert.match(wrong('plan', '--mode'), /--mode needs a value; write --mode enforce\|observe/);
