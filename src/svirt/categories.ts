@@ -96,11 +96,12 @@ export function formatCategories(categories: CategorySet): string {
 }
 
 export function equalCategories(a: CategorySet, b: CategorySet): boolean {
-  return a.length === b.length && a.every((category, i) => category === b[i]);
+  return a === b || (a.length === b.length && a.every((category, i) => category === b[i]));
 }
 
 /** Whether `a` holds every category of `b`: what MCS calls domination. A set holds itself and the empty one. */
 export function includesAll(a: CategorySet, b: CategorySet): boolean {
+  if (a === b) return true;
   if (b.length > a.length) return false;
   let i = 0;
   for (const category of b) {

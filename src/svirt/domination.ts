@@ -71,7 +71,8 @@ export class Domination {
       return found.concat(this.#wide.filter((_, index) => categories.every((one) => this.#hasBit(index, one))));
     }
     const bits = fillBits(this.#scratch, categories);
-    for (const [index, group] of this.#wide.entries()) {
+    for (let index = 0; index < this.#wide.length; index++) {
+      const group = this.#wide[index] as OpenGroup;
       if (group.categories.length >= categories.length && this.#holdsAll(index, bits)) found.push(group);
     }
     return found;
@@ -84,10 +85,10 @@ export class Domination {
     let count = 0;
     for (const group of groups) {
       count += group.members.length - (group === own ? 1 : 0);
-      // Each group's first are its lowest; one more than asked for, as one of them may be the exception.
-      for (const member of group.members.slice(0, max + 1)) {
-        if (member === except) continue;
-        if (first.length < max || member < (first[max - 1] as number)) insert(first, member, max);
+      // Ascending in each group: past the first that comes too late all do.
+      for (const member of group.members) {
+        if (first.length === max && member > (first[max - 1] as number)) break;
+        if (member !== except) insert(first, member, max);
       }
     }
     return { count, first };

@@ -7,7 +7,7 @@ import { printable } from '../printable.js';
 import { type CategorySet, formatCategories, includesAll } from './categories.js';
 import type { Members } from './domination.js';
 import { isOneLabelType, isUnconfinedType } from './guest-types.js';
-import { formatLabel, type Label, parseLabel } from './label.js';
+import { formatLabel, type KnownRanges, type Label, parseLabel } from './label.js';
 import type { ViolationReason } from './violations.js';
 
 export interface ImageLabel {
@@ -30,6 +30,7 @@ export interface ImageTypes {
 }
 
 export interface ImageVerdicts {
+  readonly known: KnownRanges;
   readonly say: (reason: ViolationReason, detail: string, members?: Members) => void;
   /** The other guests whose categories include all of these. */
   readonly reachedBy: (categories: CategorySet) => Members;
@@ -42,27 +43,27 @@ const LABEL_LENGTH_MAX = 160;
 /** `guest`: the label of its process, null if it is unknown. */
 export function judgeImage(image: ImageLabel, guest: Label | null, types: ImageTypes, verdicts: ImageVerdicts): void {
   if (image.problem === 'unsupported') return;
-  const { say } = verdicts;
-  const disk = diskText(image);
+  const say = (reason: ViolationReason, detail: string, members?: Members): void =>
+    verdicts.say(reason, `${diskText(image)}: ${detail}`, members);
   if (image.raw === null || image.problem !== null) {
-    say('image-unreadable', `${disk}: ${whyUnread(image)}`);
+    say('image-unreadable', whyUnread(image));
     return;
   }
-  const parsed = parseLabel(image.raw);
+  const parsed = parseLabel(image.raw, verdicts.known);
   if (!parsed.ok) {
-    say('image-malformed', `${disk}: its label ${parsed.reason}: "${printable(image.raw, LABEL_LENGTH_MAX)}"`);
+    say('image-malformed', `its label ${parsed.reason}: "${printable(image.raw, LABEL_LENGTH_MAX)}"`);
     return;
   }
   const { label } = parsed;
   if (isOneLabelType(label.type)) return;
   const { categories } = label.high;
-  const shown = printable(formatLabel(label), LABEL_LENGTH_MAX);
+  const shown = (): string => printable(formatLabel(label), LABEL_LENGTH_MAX);
 
   if (types.writable.includes(label.type) && !image.readOnly && !image.shareable) {
     const members = verdicts.reachedBy(categories);
-    if (categories.length === 0) say('image-unprotected', `${disk}: any guest may write ${shown}`);
+    if (categories.length === 0) say('image-unprotected', `any guest may write ${shown()}`);
     else if (members.count > 0) {
-      say('image-unprotected', `${disk}: ${verdicts.names(members)} may write ${shown}`, members);
+      say('image-unprotected', `${verdicts.names(members)} may write ${shown()}`, members);
     }
   }
   // Neither MCS nor libvirt's labelling is for a guest that is not confined.
@@ -70,11 +71,11 @@ export function judgeImage(image: ImageLabel, guest: Label | null, types: ImageT
   if (guest !== null && !includesAll(guest.high.categories, categories)) {
     const own = formatCategories(guest.high.categories);
     const has = own === '' ? 'which has no categories' : `which has ${printable(own, LABEL_LENGTH_MAX)}`;
-    say('image-foreign', `${disk}: ${shown} is denied to the guest, ${has}`);
+    say('image-foreign', `${shown()} is denied to the guest, ${has}`);
   }
   const fits = types.writable.includes(label.type) || (image.readOnly && types.content.includes(label.type));
   if (image.managed && !fits) {
-    say('image-type', `${disk}: ${shown} has no type of ${image.readOnly ? '' : 'writable '}images`);
+    say('image-type', `${shown()} has no type of ${image.readOnly ? '' : 'writable '}images`);
   }
 }
 

@@ -9,11 +9,11 @@
  * and the other holds all, it would have every guest of the host named for the fault of one.
  */
 import { printable } from '../printable.js';
-import { CATEGORY_COUNT, categorySet, equalCategories, formatCategories } from './categories.js';
+import { CATEGORY_COUNT, type CategorySet, categorySet, equalCategories, formatCategories } from './categories.js';
 import { Domination, type Group, type Members } from './domination.js';
 import { CONTENT_TYPES, GUEST_TYPES, IMAGE_TYPES, isUnconfinedType } from './guest-types.js';
 import { type ImageLabel, type ImageTypes, judgeImage } from './judge-images.js';
-import { formatLabel, type Label, parseLabel } from './label.js';
+import { formatLabel, type KnownRanges, type Label, parseLabel } from './label.js';
 import { OTHERS_MAX, type Violation, type ViolationReason } from './violations.js';
 
 export { type ImageLabel, imageNote } from './judge-images.js';
@@ -52,7 +52,8 @@ export function judgeLabels(
 ): ReadonlyMap<string, readonly Violation[]> {
   // In one order, that of uuids: what is said of a guest must not depend on the order in which the host lists them.
   const ordered = [...guests].sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
-  const parsed = ordered.map(({ raw }) => (raw === null ? null : parseLabel(raw)));
+  const known: KnownRanges = new Map();
+  const parsed = ordered.map(({ raw }) => (raw === null ? null : parseLabel(raw, known)));
   const index = new Domination(
     parsed.map((one) =>
       one?.ok && one.label.high.categories.length < CATEGORY_COUNT ? one.label.high.categories : null,
@@ -79,12 +80,9 @@ export function judgeLabels(
       judgeOthers(index.groupOf(at), at, others, say);
     }
     const label = one?.ok ? one.label : null;
+    const reachedBy = (categories: CategorySet): Members => others.reaching(categories, at);
     for (const image of byTarget(guest.images)) {
-      judgeImage(image, label, imageTypes, {
-        say,
-        reachedBy: (categories) => others.of(index.holdersOf(categories), at),
-        names: (members) => others.names(members),
-      });
+      judgeImage(image, label, imageTypes, { known, say, reachedBy, names: (members) => others.names(members) });
     }
     verdicts.set(guest.uuid, found);
   }
@@ -149,6 +147,15 @@ class Others {
     return this.#index.membersOf(groups, OTHERS_MAX, except);
   }
 
+  /** Images have the categories of their guest as a rule. */
+  reaching(categories: CategorySet, guest: number): Members {
+    const own = this.#index.groupOf(guest);
+    if (own === null || !equalCategories(own.categories, categories)) {
+      return this.of(this.#index.holdersOf(categories), guest);
+    }
+    return own.members.length === 1 ? this.holders(own) : this.of([own, ...own.holders], guest);
+  }
+
   held(group: Group): Members {
     return kept(this.#held, group, () => this.of(group.held, null));
   }
@@ -180,8 +187,8 @@ function kept(cache: Map<Group, Members>, group: Group, make: () => Members): Me
 
 function byTarget(images: readonly ImageLabel[]): readonly ImageLabel[] {
   if (images.length < 2) return images;
-  const key = ({ target, path }: ImageLabel): string => `${target}\0${path}`;
-  return [...images].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const compare = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
+  return [...images].sort((a, b) => compare(a.target, b.target) || compare(a.path, b.path));
 }
 
 function shown(label: Label): string {

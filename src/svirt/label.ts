@@ -30,13 +30,19 @@ export type ParsedLabel =
   /** Continues the sentence «the label …». */
   | { readonly ok: false; readonly reason: string };
 
+/** By the text of a range; a text as value is the reason why it is none. */
+export type KnownRanges = Map<string, Pick<Label, 'low' | 'high' | 'isRange'> | string>;
+
 /** A page, the most that a file below /proc/PID/attr gives. */
 const LENGTH_MAX = 4096;
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const LEVEL = /^s(\d|1[0-5])(?::(.*))?$/s;
 
-/** Ends in NUL or newlines or not: attr/current, getxattr and people differ there. */
-export function parseLabel(text: string): ParsedLabel {
+/**
+ * Ends in NUL or newlines or not: attr/current, getxattr and people differ there. With `known` each range text is read
+ * once: a guest and its images have the same one.
+ */
+export function parseLabel(text: string, known?: KnownRanges): ParsedLabel {
   if (text.length > LENGTH_MAX) return refused(`is longer than ${LENGTH_MAX} characters`);
   const bare = withoutEnd(text);
   if (bare === '') return refused('is empty');
@@ -48,17 +54,10 @@ export function parseLabel(text: string): ParsedLabel {
   const start = user.length + role.length + type.length + 3;
   if (bare.length <= start) return refused('has no level: the policy of this host separates no guests');
 
-  const range = bare.slice(start);
-  const dash = range.indexOf('-');
-  const low = parseLevel(dash < 0 ? range : range.slice(0, dash));
-  if (typeof low === 'string') return refused(low);
-  const high = dash < 0 ? low : parseLevel(range.slice(dash + 1));
-  if (typeof high === 'string') return refused(high);
-  if (high.sensitivity < low.sensitivity || !includesAll(high.categories, low.categories)) {
-    return refused('has a range whose end does not hold its start');
-  }
-  const isRange = high.sensitivity !== low.sensitivity || !equalCategories(high.categories, low.categories);
-  return { ok: true, label: { user, role, type, low, high, isRange } };
+  const rangeText = bare.slice(start);
+  const range = known?.get(rangeText) ?? parseRange(rangeText);
+  known?.set(rangeText, range);
+  return typeof range === 'string' ? refused(range) : { ok: true, label: { user, role, type, ...range } };
 }
 
 /** Canonical, as the kernel prints it. */
@@ -70,7 +69,19 @@ function formatLevel({ sensitivity, categories }: Level): string {
   return `s${sensitivity}${categories.length === 0 ? '' : `:${formatCategories(categories)}`}`;
 }
 
-/** A text is the reason why it is none. */
+function parseRange(text: string): Pick<Label, 'low' | 'high' | 'isRange'> | string {
+  const dash = text.indexOf('-');
+  const low = parseLevel(dash < 0 ? text : text.slice(0, dash));
+  if (dash < 0 || typeof low === 'string') return typeof low === 'string' ? low : { low, high: low, isRange: false };
+  const high = parseLevel(text.slice(dash + 1));
+  if (typeof high === 'string') return high;
+  if (high.sensitivity < low.sensitivity || !includesAll(high.categories, low.categories)) {
+    return 'has a range whose end does not hold its start';
+  }
+  const isRange = high.sensitivity !== low.sensitivity || !equalCategories(high.categories, low.categories);
+  return { low, high, isRange };
+}
+
 function parseLevel(text: string): Level | string {
   const match = LEVEL.exec(text);
   if (match === null) return 'has no valid sensitivity';
