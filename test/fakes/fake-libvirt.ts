@@ -149,6 +149,8 @@ export class FakeLibvirt implements LibvirtClient {
   /** uuid → a call of saving.ts that hangs: to be aborted, or to come back late. */
   readonly #hangingSaves = new Map<string, { abort: (() => void) | null; late: (() => void) | null }>();
   readonly #refusedLabels = new Map<string, string>();
+  /** Guests that are being restored, not booted. */
+  readonly #restoring = new Set<string>();
   #nextCategory = 0;
   #latencyMs = 0;
   #emptyLists = 0;
@@ -221,15 +223,22 @@ export class FakeLibvirt implements LibvirtClient {
     const interfaces = tuning.interfaces.map((device) => this.#withTap(device));
     const seclabels = this.#labelsOf(domain.saved?.seclabels ?? domain.definitionSeclabels);
     this.#change(uuid, { ...domain.saved?.facts, id, state: 'starting', tuning: { ...tuning, interfaces }, seclabels });
+    if (domain.saved === null) this.#restoring.delete(uuid);
+    else this.#restoring.add(uuid);
     domain.saved = null;
     return id;
   }
 
-  /** The guest runs. libvirt says resumed, then started. */
+  /** The guest runs. libvirt says resumed, then started, and of one that it has restored the other way round. */
   finishStart(uuid: string): void {
     this.#change(uuid, { state: 'running' });
-    this.#lifecycle(uuid, 'resumed');
-    this.#lifecycle(uuid, 'started');
+    if (this.#restoring.has(uuid)) {
+      this.#lifecycle(uuid, 'started', 2);
+      this.#lifecycle(uuid, 'resumed', 2);
+    } else {
+      this.#lifecycle(uuid, 'resumed');
+      this.#lifecycle(uuid, 'started');
+    }
   }
 
   /** Live values end with the instance; a transient domain is gone. */
@@ -601,7 +610,7 @@ export class FakeLibvirt implements LibvirtClient {
       const wasPaused = domain.saved?.facts.state === 'paused';
       const id = this.beginStart(uuid);
       if (options.paused || wasPaused) {
-        this.#lifecycle(uuid, 'started');
+        this.#lifecycle(uuid, 'started', this.#restoring.has(uuid) ? 2 : 0);
         this.setState(uuid, 'paused');
       } else {
         this.finishStart(uuid);

@@ -6,7 +6,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { formatBandwidth } from '../../src/bandwidth-text.js';
 import { formatDiskThrottle, NO_THROTTLE } from '../../src/disk-throttle-text.js';
-import { type DiskThrottle, THROTTLE_FIELDS, type ThrottleField, type Tuning } from '../../src/domains/types.js';
+import {
+  type DiskThrottle,
+  type DomainSeclabel,
+  THROTTLE_FIELDS,
+  type ThrottleField,
+  type Tuning,
+} from '../../src/domains/types.js';
 import type {
   LibvirtClient,
   LibvirtEvent,
@@ -485,6 +491,156 @@ export function clientContract(title: string, open: () => ContractWorld): void {
       assert.deepEqual(order().slice(-2), ['resumed', 'started']);
       assert.notEqual(await runningId(), id);
     });
+
+    const LABEL = 'system_u:system_r:svirt_t:s0:c1,c2';
+    const STATIC: DomainSeclabel = {
+      model: 'selinux',
+      type: 'static',
+      relabel: true,
+      label: LABEL,
+      imagelabel: null,
+      baselabel: null,
+    };
+    const label = (text: string, id: number | null = null) => client.tune(world.uuid, id, [{ call: 'seclabel', text }]);
+    const SAVE = { paused: false, abortAfterMs: 30_000 };
+    const START = { paused: false, deadlineMs: 30_000 };
+
+    it('changes the label of the definition and nothing else, and tells of it', async () => {
+      const before = value(await client.facts(world.uuid));
+      assert.deepEqual(before.definitionSeclabels, []);
+      assert.equal(before.managedSave, false);
+      await eventAfter(() => label(`static ${LABEL}`, before.id), lifecycle('defined'));
+      const facts = value(await client.facts(world.uuid));
+      assert.deepEqual(facts, { ...before, definitionSeclabels: [STATIC] });
+      for (const [text, expected] of [
+        [`static ${LABEL} relabel=no`, { ...STATIC, relabel: false }],
+        ['dynamic a:b:c:s0', { ...STATIC, type: 'dynamic', label: null, baselabel: 'a:b:c:s0' }],
+        ['none', { ...STATIC, type: 'none', label: null, relabel: false }],
+      ] as const) {
+        assert.deepEqual(await label(text), { ok: true, value: null });
+        assert.deepEqual(value(await client.facts(world.uuid)).definitionSeclabels, [expected]);
+      }
+      assert.deepEqual(await label('dynamic'), { ok: true, value: null });
+      assert.deepEqual(value(await client.facts(world.uuid)), before);
+    });
+
+    it('refuses what is no label, and makes the other calls', async () => {
+      const outcome = await client.tune(world.uuid, await runningId(), [
+        { call: 'seclabel', text: 'static <label/>\n x' },
+        { call: 'scheduler', parameters: { cpu_shares: 700n } },
+      ]);
+      assert.equal(failureOf(outcome), 'refused');
+      assert.match(outcome.ok ? '' : outcome.message, /^label: /);
+      assert.equal((await tuning()).cpu.shares, 700);
+    });
+
+    it('makes calls about the definition without an instance, and no others', async () => {
+      const outcome = await client.tune(world.uuid, null, [
+        { call: 'seclabel', text: 'none' },
+        { call: 'scheduler', parameters: { cpu_shares: 800n } },
+      ]);
+      assert.equal(failureOf(outcome), 'vanished');
+      const facts = value(await client.facts(world.uuid));
+      assert.deepEqual([facts.definitionSeclabels?.length, facts.tuning.cpu.shares], [1, 700]);
+      assert.equal((await label('dynamic')).ok, true);
+      const nobody = await client.tune(NOBODY, null, [{ call: 'seclabel', text: 'none' }]);
+      assert.equal(failureOf(nobody), 'vanished');
+    });
+
+    it('saves a guest, changes the label in its image, and restores it', async () => {
+      const before = value(await client.facts(world.uuid));
+      const id = await runningId();
+      const from = events.length;
+      assert.equal(failureOf(await client.managedSave(world.uuid, id + 1, SAVE)), 'vanished');
+      assert.deepEqual(await client.managedSave(world.uuid, id, SAVE), { ok: true, value: null });
+      const off = value(await client.facts(world.uuid));
+      assert.deepEqual([off.id, off.state, off.managedSave], [null, 'shutoff', true]);
+      assert.deepEqual(await client.hasManagedSave(world.uuid), { ok: true, value: true });
+      assert.deepEqual(await client.managedSaveXml(world.uuid), { ok: true, value: { seclabels: [] } });
+
+      // This host cannot give a label of SELinux: so it is with every start that fails.
+      assert.deepEqual(await client.managedSaveDefine(world.uuid, `static ${LABEL}`), { ok: true, value: null });
+      assert.deepEqual(await client.managedSaveXml(world.uuid), { ok: true, value: { seclabels: [STATIC] } });
+      const refused = await client.startGuest(world.uuid, { ...START, restoreOnly: true });
+      assert.match(refused.ok ? '' : refused.message, /Security driver model 'selinux' is not available/);
+      assert.deepEqual(await client.hasManagedSave(world.uuid), { ok: true, value: true });
+      assert.deepEqual(value(await client.facts(world.uuid)).definitionSeclabels, []);
+
+      assert.deepEqual(await client.managedSaveDefine(world.uuid, 'dynamic'), { ok: true, value: null });
+      const again = await client.startGuest(world.uuid, { ...START, restoreOnly: true });
+      const after = value(await client.facts(world.uuid));
+      assert.deepEqual(again, { ok: true, value: after.id });
+      assert.notEqual(after.id, id);
+      assert.equal(after.state, 'running');
+      assert.equal(after.tuning.cpu.shares, 700, 'what was tuned live travels in the image');
+      assert.deepEqual(after.definition, before.definition);
+      assert.deepEqual(await client.hasManagedSave(world.uuid), { ok: true, value: false });
+      const told = () =>
+        events
+          .slice(from)
+          .flatMap((event) => (event.kind === 'lifecycle' && event.uuid === world.uuid ? [event] : []))
+          .map(({ event, detail }) => `${event} ${detail}`);
+      for (let waitedMs = 0; told().length < 4 && waitedMs < 5000; waitedMs += 20) await pause(20);
+      assert.deepEqual(told(), ['suspended 0', 'stopped 4', 'started 2', 'resumed 2']);
+    });
+
+    it('restores a guest paused that is to be, or that was', async () => {
+      for (const [save, start] of [
+        [{ ...SAVE, paused: true }, START],
+        [SAVE, { ...START, paused: true }],
+        ['paused before', START],
+      ] as const) {
+        if (save === 'paused before') assert.equal((await client.suspend(world.uuid, await runningId())).ok, true);
+        const saved = await client.managedSave(world.uuid, await runningId(), save === 'paused before' ? SAVE : save);
+        assert.equal(failureOf(saved), 'ok');
+        assert.equal(failureOf(await client.startGuest(world.uuid, start)), 'ok');
+        assert.equal(value(await client.facts(world.uuid)).state, 'paused');
+        assert.equal(failureOf(await client.resume(world.uuid, await runningId())), 'ok');
+        assert.equal(value(await client.facts(world.uuid)).state, 'running');
+      }
+    });
+
+    it('suspends and resumes once, and no other instance', async () => {
+      const id = await runningId();
+      await eventAfter(() => client.suspend(world.uuid, id), lifecycle('suspended'));
+      assert.deepEqual(await client.suspend(world.uuid, id), { ok: true, value: null });
+      assert.equal(value(await client.facts(world.uuid)).state, 'paused');
+      assert.equal(failureOf(await client.resume(world.uuid, id + 1)), 'vanished');
+      await eventAfter(() => client.resume(world.uuid, id), lifecycle('resumed'));
+      assert.deepEqual(await client.resume(world.uuid, id), { ok: true, value: null });
+      assert.equal(failureOf(await client.suspend(world.uuid, id + 1)), 'vanished');
+      assert.equal(value(await client.facts(world.uuid)).state, 'running');
+    });
+
+    it('says what there is not to do', async () => {
+      const message = (outcome: LibvirtOutcome<unknown>) =>
+        outcome.ok ? 'ok' : `${outcome.failure}: ${outcome.message}`;
+      const without = /^refused: .*domain does not have managed save image/;
+      assert.match(message(await client.managedSaveXml(world.uuid)), without);
+      assert.match(message(await client.managedSaveDefine(world.uuid, 'none')), without);
+      assert.match(message(await client.abortJob(world.uuid)), /^refused: .*no job is active/);
+      assert.match(message(await client.startGuest(world.uuid, START)), /^refused: .*already running/);
+      const called = new AbortController();
+      called.abort();
+      const options = { ...SAVE, signal: called.signal };
+      assert.match(message(await client.managedSave(world.uuid, await runningId(), options)), /^withdrawn: /);
+      await eventAfter(() => world.stopGuest(), lifecycle('stopped'));
+      assert.match(message(await client.startGuest(world.uuid, { ...START, restoreOnly: true })), without);
+      assert.equal(value(await client.facts(world.uuid)).state, 'shutoff');
+      assert.equal(failureOf(await client.startGuest(world.uuid, START)), 'ok');
+      for (const outcome of [
+        await client.managedSave(NOBODY, 1, SAVE),
+        await client.abortJob(NOBODY),
+        await client.hasManagedSave(NOBODY),
+        await client.managedSaveXml(NOBODY),
+        await client.managedSaveDefine(NOBODY, 'none'),
+        await client.startGuest(NOBODY, START),
+        await client.suspend(NOBODY, 1),
+        await client.resume(NOBODY, 1),
+      ]) {
+        assert.equal(failureOf(outcome), 'vanished');
+      }
+    });
   });
 }
 
@@ -494,4 +650,8 @@ function value<T>(outcome: LibvirtOutcome<T>): T {
 
 function failureOf(outcome: LibvirtOutcome<unknown>): string {
   return outcome.ok ? 'ok' : outcome.failure;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

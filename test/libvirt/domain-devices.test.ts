@@ -32,7 +32,29 @@ describe('disks in domain XML', () => {
         <target dev='vda' bus='virtio'/>
         <alias name='virtio-disk0'/>
       </disk>`);
-    assert.deepEqual(found, fakeDisk({ target: 'vda', path: '/images/top.qcow2' }));
+    assert.deepEqual(found, fakeDisk({ target: 'vda', path: '/images/top.qcow2', backing: ['/dev/vg/base'] }));
+  });
+
+  it('stand on images in the order of their chain, as far as those are files of this host', () => {
+    const found = disk(`<disk type='file'><source file='/top'/><backingStore type='file'><source file='/middle'/>
+      <backingStore type='network'><source protocol='rbd' name='x'/><backingStore type='file'><source file='/base'/>
+      <backingStore/></backingStore></backingStore></backingStore><target dev='vda'/></disk>`);
+    assert.deepEqual(found?.backing, ['/middle', '/base']);
+    const alone = disk("<disk type='file'><source file='/x'/><backingStore/><target dev='vda'/></disk>");
+    assert.ok(alone !== undefined && !('backing' in alone));
+  });
+
+  it('are shared, or without a label of sVirt', () => {
+    const labelled = (seclabel: string) =>
+      disk(`<disk type='file'><source file='/x'>${seclabel}</source><target dev='vda'/></disk>`)?.unlabelled;
+    assert.equal(labelled("<seclabel model='selinux' relabel='no'/>"), true);
+    assert.equal(labelled("<seclabel relabel='no'/>"), true);
+    assert.equal(labelled("<seclabel model='selinux' labelskip='yes'/>"), true);
+    assert.equal(labelled("<seclabel model='dac' relabel='no'/>"), undefined);
+    assert.equal(labelled("<seclabel model='selinux' relabel='yes'><label>a:b:c:s0</label></seclabel>"), undefined);
+    assert.equal(labelled(''), undefined);
+    const shared = disk("<disk type='file'><source file='/x'/><target dev='vda'/><shareable/></disk>");
+    assert.equal(shared?.shareable, true);
   });
 
   it('on a block device have its path', () => {

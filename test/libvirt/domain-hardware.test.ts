@@ -77,6 +77,36 @@ describe('hardware in domain XML', () => {
       assert.equal(withDevice(device).vfio, vfio));
   }
 
+  for (const [device, vhostUser] of [
+    ["<interface type='vhostuser'/>", true],
+    ["<disk type='vhostuser' device='disk'><target dev='vda'/></disk>", true],
+    ["<video><driver name='vhostuser'/><model type='virtio'/></video>", true],
+    ["<filesystem type='mount'><driver type='virtiofs'/></filesystem>", true],
+    ["<filesystem type='mount'><driver type='path'/></filesystem>", false],
+    ["<interface type='bridge'><driver name='vhost'/></interface>", false],
+    ["<video><driver name='qemu'/></video>", false],
+  ] as const) {
+    it(`${vhostUser ? 'has' : 'has nothing of'} its state in another process with ${device}`, () =>
+      assert.equal(withDevice(device).vhostUser, vhostUser));
+  }
+
+  for (const [xml, invtsc] of [
+    ["<cpu><feature policy='require' name='invtsc'/></cpu>", true],
+    ["<cpu><feature name='invtsc'/></cpu>", true],
+    ["<cpu><feature policy='disable' name='invtsc'/></cpu>", false],
+    ["<cpu><feature policy='require' name='tsc'/></cpu>", false],
+    ["<cpu mode='host-passthrough' migratable='off'/>", true],
+    ["<cpu mode='host-passthrough' migratable='on'/>", false],
+    [
+      "<cpu><feature policy='require' name='invtsc'/></cpu><clock><timer name='tsc' frequency='2000000000'/></clock>",
+      false,
+    ],
+    ["<cpu><feature policy='require' name='invtsc'/></cpu><clock><timer name='tsc'/></clock>", true],
+  ] as const) {
+    it(`${invtsc ? 'promises' : 'promises no'} steady TSC with ${xml}`, () =>
+      assert.equal(hardware(xml).invtsc, invtsc));
+  }
+
   it('counts I/O threads, by number or by name', () => {
     assert.equal(hardware('<iothreads>4</iothreads>').ioThreads, 4);
     const named = '<iothreadids><iothread id="2"/><iothread id="4"/></iothreadids>';
