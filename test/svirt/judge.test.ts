@@ -345,7 +345,7 @@ describe('the cost', () => {
     const chain = Array.from({ length: 1000 }, (_, i) => someGuest(String(i), `s0:c0.c${i + 2}`));
     for (const guests of [wide, chain]) {
       judgeLabels(guests);
-      // About 50 ms each on one core; a second would be another order of growth.
+      // Some tens of ms each on one core; a second would be another order of growth.
       assert.ok(cpuUsec(() => judgeLabels(guests)) < 1_000_000);
     }
   });
