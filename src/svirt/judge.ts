@@ -115,7 +115,7 @@ function judgeShape(label: Label, { wanted }: GuestLabel, say: Say): void {
 }
 
 function judgeOthers(group: Group | null, at: number, others: Others, say: Say): void {
-  if (group === null) return;
+  if (group === null || (group.members.length === 1 && group.held.length === 0 && group.holders.length === 0)) return;
   const categories = printable(formatCategories(group.categories), LABEL_LENGTH_MAX);
   if (group.members.length > 1) {
     const same = others.of([group], at);

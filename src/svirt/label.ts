@@ -55,8 +55,11 @@ export function parseLabel(text: string, known?: KnownRanges): ParsedLabel {
   if (bare.length <= start) return refused('has no level: the policy of this host separates no guests');
 
   const rangeText = bare.slice(start);
-  const range = known?.get(rangeText) ?? parseRange(rangeText);
-  known?.set(rangeText, range);
+  let range = known?.get(rangeText);
+  if (range === undefined) {
+    range = parseRange(rangeText);
+    known?.set(rangeText, range);
+  }
   return typeof range === 'string' ? refused(range) : { ok: true, label: { user, role, type, ...range } };
 }
 
