@@ -58,7 +58,8 @@ export const VIOLATIONS: Readonly<Record<ViolationReason, ViolationKind>> = {
   },
   'unknown-type': {
     severity: 'critical',
-    suspendHelps: true,
+    // A class that names another type than before makes all its running guests of an unknown one.
+    suspendHelps: false,
     summary: 'the QEMU process runs under a type that is not known as one of guests',
     remedy: `give the guest a type of guests, or name this type in the class if it is one, ${RESTART}`,
   },

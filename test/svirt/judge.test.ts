@@ -131,6 +131,15 @@ describe('what the audit finds', () => {
   });
 });
 
+it('only what a guest does to others is a reason to suspend it', () => {
+  const reasons = Object.entries(VIOLATIONS).filter(([, { suspendHelps }]) => suspendHelps);
+  assert.deepEqual(
+    reasons.map(([reason]) => reason),
+    ['unconfined', 'no-categories', 'full-range', 'duplicate', 'superset'],
+  );
+  assert.ok(reasons.every(([, { severity }]) => severity === 'critical'));
+});
+
 describe('what is said of it', () => {
   it('names the others, safely, and is the same in whatever order the host lists its guests', () => {
     const names = ['b', 'c', 'd', 'e', 'f'];
