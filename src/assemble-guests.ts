@@ -119,7 +119,9 @@ export function assembleGuests(options: GuestsOptions): Guests {
     },
     onVcpus: watchVcpus,
   });
-  const { proc: procRoot, cgroup: cgroupRoot } = config.paths;
+  const { proc: procRoot, cgroup } = config.paths;
+  // On a hybrid host v2 may have the controller below another mount.
+  const cgroupRoot = hierarchies.io?.version === 2 ? hierarchies.io.root : cgroup;
   const block = instead.block ?? new BlockDevices({ procRoot, cgroupRoot });
   const hostDevices = new HostDevices({
     block,

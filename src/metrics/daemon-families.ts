@@ -6,6 +6,7 @@ import type { Control } from '../controls/control.js';
 import { isFeasible } from '../snapshot/feasibility.js';
 import type { SliceSnapshot, Snapshot } from '../snapshot/types.js';
 import { bit, type Family, type Sample, single } from './family.js';
+import { IO_COST_FAMILIES } from './io-cost-families.js';
 import { SECURITY_FAMILIES } from './security-families.js';
 import { pressureSamples } from './signal-families.js';
 
@@ -28,7 +29,7 @@ type DaemonFamily = Family<Snapshot>;
 
 export function daemonFamilies(controls: readonly Control[]): readonly DaemonFamily[] {
   const built = controls.filter((control) => control.built).map((control) => control.id);
-  return [...DAEMON, ...counts(built), ...POLICY, ...LIBVIRT, ...SECURITY_FAMILIES, ...HOST];
+  return [...DAEMON, ...counts(built), ...POLICY, ...LIBVIRT, ...SECURITY_FAMILIES, ...HOST, ...IO_COST_FAMILIES];
 }
 
 function gauge(name: string, help: string, value: (snapshot: Snapshot) => number | null): DaemonFamily {

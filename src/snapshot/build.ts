@@ -97,6 +97,7 @@ export class SnapshotBuilder {
         cpuVersion: host.cpuVersion,
         facts: this.hostFacts,
         slices: parts.slices.snapshot(),
+        ioCost: parts.ioCost.snapshot(),
         security: securityOf(parts.labels.audit.host),
         pressure: this.#sources.hostPressure(),
         ...feasibilityOf(domains, host.cores),

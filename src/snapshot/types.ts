@@ -137,6 +137,21 @@ export interface SliceSnapshot {
   readonly reason: string | null;
 }
 
+/** The kernel's io cost controller on one whole disk that guests with a weight stand on. */
+export interface IoCostSnapshot {
+  /** `254:0` */
+  readonly device: string;
+  /** `vda`; null when no guest stands on it any more. */
+  readonly name: string | null;
+  readonly desired: boolean;
+  /** null: cannot be read. */
+  readonly actual: boolean | null;
+  /** virtslad has switched it on and will switch it off again; false: it was on before. */
+  readonly ours: boolean;
+  readonly status: 'holds' | 'pending' | 'failed';
+  readonly reason: string | null;
+}
+
 export interface Snapshot {
   readonly version: string;
   readonly atMs: number;
@@ -184,6 +199,7 @@ export interface Snapshot {
     readonly guaranteedMemoryBytes: number;
     /** What the groups above guests protect of memory for all of them together. */
     readonly slices: readonly SliceSnapshot[];
+    readonly ioCost: readonly IoCostSnapshot[];
     /** null: this kernel has no PSI. */
     readonly pressure: PressureSignals | null;
     /** null until the first audit of labels. */

@@ -135,9 +135,9 @@ function guestLines(
 
 function linesOf(changes: readonly PlannedChange[], snapshot: Snapshot): PlanLine[] {
   const domain = snapshot.domains.find(({ uuid }) => uuid === changes[0]?.uuid);
-  // Of the host each file is a matter of its own.
-  const kindOf = ({ uuid, control, action, path }: PlannedChange): string =>
-    `${control} ${action}${uuid === HOST ? ` ${path}` : ''}`;
+  // Of the host each file, and each disk in it, is a matter of its own.
+  const kindOf = ({ uuid, control, action, key }: PlannedChange): string =>
+    `${control} ${action}${uuid === HOST ? ` ${key}` : ''}`;
   return [...groupBy(changes, kindOf).values()].map((writes) => {
     const [first] = writes;
     const control = domain?.controls.find((candidate) => candidate.id === first.control);

@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path';
 import { sizeWords } from '../../controls/memory-files.js';
 import { CONTROLS } from '../../controls/registry.js';
 import type { Domain } from '../../domains/types.js';
+import { deviceOf, IO_COST_CONTROL, ON } from '../../reconcile/plan-io-cost.js';
 import { SLICE_CONTROL } from '../../reconcile/slice-plan.js';
 import type { PlannedChange } from '../../reconcile/types.js';
 
@@ -14,6 +15,7 @@ export function rawWords(
 ): string | null {
   const [first] = writes;
   if (first.control === SLICE_CONTROL) return groupWords(first, side);
+  if (first.control === IO_COST_CONTROL) return switchWords(first, side);
   const control = CONTROLS.find(({ id }) => id === first.control);
   const texts = new Map(writes.map((write) => [write.key, write[side]]));
   return control?.displayOf?.(texts, standIn(first, cpuVersion)) ?? null;
@@ -23,6 +25,12 @@ export function rawWords(
 function groupWords({ path, from, to }: PlannedChange, side: 'from' | 'to'): string {
   const size = sizeWords(side === 'from' ? from : to, 'all');
   return side === 'to' ? size : `${basename(dirname(path))}/${basename(path)} ${size}`;
+}
+
+/** `254:0 off`, and after it `on`. */
+function switchWords({ key, from, to }: PlannedChange, side: 'from' | 'to'): string {
+  const words = (side === 'from' ? from : to) === ON ? 'on' : 'off';
+  return side === 'to' ? words : `${deviceOf(key)} ${words}`;
 }
 
 /** The words depend on the guest's cgroup version alone, which is the whole host's. */

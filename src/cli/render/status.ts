@@ -7,6 +7,7 @@ import { excessOf } from '../../snapshot/feasibility.js';
 import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/types.js';
 import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
+import { ioCostRows } from './io-cost.js';
 import { securityRow } from './label.js';
 import { type Paint, PLAIN, type Style, styleFor } from './style.js';
 import { type Cell, type Column, renderTable } from './table.js';
@@ -55,6 +56,7 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
   rows.push(feasibilityRow(snapshot, style));
   for (const slice of snapshot.host.slices.filter(({ status }) => status !== 'holds'))
     rows.push(['slices', sliceWords(slice), style.red]);
+  rows.push(...ioCostRows(snapshot.host.ioCost, style));
   // The line on libvirt has said it.
   const lacks = snapshot.lacks.filter((lack) => !lack.startsWith('libvirt:'));
   for (const [index, lack] of lacks.entries())
