@@ -12,8 +12,16 @@ import { inSlices } from '../host/slices.js';
 import type { Log } from '../log.js';
 import type { EffectiveClass } from '../policy/types.js';
 import { printable } from '../printable.js';
-import type { CategorySet } from '../svirt/categories.js';
-import { type GuestLabel, type ImageLabel, judgeLabels, type Violation } from '../svirt/judge.js';
+import { CATEGORY_COUNT, type CategorySet } from '../svirt/categories.js';
+import { CONTENT_TYPES, GUEST_TYPES, IMAGE_TYPES } from '../svirt/guest-types.js';
+import {
+  type GuestLabel,
+  type ImageLabel,
+  imageNote,
+  type JudgeOptions,
+  judgeLabels,
+  type Violation,
+} from '../svirt/judge.js';
 import { parseLabel } from '../svirt/label.js';
 import type { LabelPairs, Worn } from './label-pairs.js';
 
@@ -28,9 +36,6 @@ export interface LabelAuditOptions {
   /** The process is still the one that the inventory knows. */
   isAlive(domain: Domain): boolean;
 }
-
-/** Where the host's policy does not say (contexts/virtual_domain_context). */
-const GUEST_TYPES: readonly string[] = ['svirt_t', 'svirt_tcg_t'];
 
 /** A cycle does not wait longer for images: what a slow file system says counts in the next. */
 const IMAGES_WAIT_MS = 250;
@@ -82,8 +87,10 @@ export class LabelAudit {
       .all()
       .filter(({ process, uuid }) => process !== null && read.get(uuid)?.process === process);
     const rawOf = ({ uuid }: Domain): string | null => read.get(uuid)?.raw ?? null;
-    const found = judgeLabels(running.map((domain) => this.#guestLabel(domain, host, rawOf(domain))));
+    const guests = running.map((domain) => this.#guestLabel(domain, host, rawOf(domain)));
+    const found = judgeLabels(guests, optionsFor(host, guests));
     pairs.settle(categoriesOf(new Map(running.map((domain) => [domain.uuid, rawOf(domain)]))));
+    const notes = new Map(guests.map(({ uuid, images }) => [uuid, images.flatMap((image) => imageNote(image) ?? [])]));
     for (const domain of inventory.all()) {
       const looked = found.has(domain.uuid);
       if (!looked && domain.process !== null) continue;
@@ -93,7 +100,7 @@ export class LabelAudit {
         pair: pairs.pairOf(domain.uuid),
         pairProblem: pairs.problemOf(domain.uuid),
         violations: found.get(domain.uuid) ?? [],
-        notes: notesOf(domain, this.#images),
+        notes: notes.get(domain.uuid) ?? [],
       });
     }
   }
@@ -106,12 +113,11 @@ export class LabelAudit {
 
   #guestLabel(domain: Domain, host: SecurityStatus, raw: string | null): GuestLabel {
     const type = this.#options.classOf(domain)?.values.get('svirt.type')?.value as string | undefined;
-    const known = host.guestTypes.length > 0 ? host.guestTypes : GUEST_TYPES;
     return {
       uuid: domain.uuid,
       name: domain.name,
       raw,
-      allowedTypes: type === undefined ? known : [type],
+      allowedTypes: type === undefined ? [...GUEST_TYPES, ...host.guestTypes] : [type],
       wanted: labelledWith(domain),
       images: imagesOf(domain, this.#images),
     };
@@ -177,6 +183,16 @@ interface Reading {
 
 const NOTHING = { process: null, pair: null, pairProblem: null, violations: [], notes: [] } as const;
 
+/** What confines guests here: by libvirt and its policy, by the host's own, and by what any class asks for. */
+function optionsFor({ guestTypes, imageTypes }: SecurityStatus, guests: readonly GuestLabel[]): JudgeOptions {
+  const asked = guests.flatMap(({ allowedTypes }) => allowedTypes);
+  const content = new Set(CONTENT_TYPES);
+  return {
+    guestTypes: [...new Set([...GUEST_TYPES, ...guestTypes, ...asked])],
+    imageTypes: [...new Set([...IMAGE_TYPES, ...imageTypes.filter((type) => !content.has(type))])],
+  };
+}
+
 /** What libvirt says it gave the process at its start; null where it says nothing. */
 function labelledWith({ facts, process }: Domain): readonly number[] | null {
   const said = process === null ? undefined : facts?.seclabels?.find(({ model }) => model === 'selinux');
@@ -188,24 +204,21 @@ function pathsOf({ facts }: Domain): readonly string[] {
   return facts?.tuning.disks.flatMap(({ path, empty }) => (path === null || empty ? [] : [path])) ?? [];
 }
 
-function imagesOf({ facts }: Domain, images: ReadonlyMap<string, FileLabel>): readonly ImageLabel[] {
-  return (facts?.tuning.disks ?? []).flatMap(
-    ({ target, path, empty, readOnly, shareable, unlabelled }): ImageLabel[] => {
-      const found = path === null || empty ? undefined : images.get(path);
-      if (path === null || found === undefined) return [];
-      const { label, problem } = found;
-      const common = { target, path, raw: label, problem, readOnly };
-      return [{ ...common, shareable: shareable === true, managed: unlabelled !== true }];
-    },
-  );
+function imagesOf(domain: Domain, images: ReadonlyMap<string, FileLabel>): readonly ImageLabel[] {
+  const managed = labelsImages(domain);
+  return (domain.facts?.tuning.disks ?? []).flatMap((disk): ImageLabel[] => {
+    const { target, path, empty, readOnly, shareable, unlabelled } = disk;
+    const found = path === null || empty ? undefined : images.get(path);
+    if (path === null || found === undefined) return [];
+    const common = { target, path, raw: found.label, problem: found.problem, readOnly };
+    return [{ ...common, shareable: shareable === true, managed: managed && unlabelled !== true }];
+  });
 }
 
-function notesOf({ facts }: Domain, images: ReadonlyMap<string, FileLabel>): readonly string[] {
-  return (facts?.tuning.disks ?? []).flatMap(({ target, path }) =>
-    path !== null && images.get(path)?.problem === 'unsupported'
-      ? [`${target}: its file system keeps no labels of its own`]
-      : [],
-  );
+/** Whether anybody but an operator labels its images. */
+function labelsImages({ facts, source }: Domain): boolean {
+  const said = facts?.seclabels?.find(({ model }) => model === 'selinux');
+  return source === 'libvirt' && (said === undefined || (said.type !== 'none' && said.relabel));
 }
 
 /** What a guest reaches is decided by its high level. */
@@ -213,7 +226,8 @@ function categoriesOf(labels: ReadonlyMap<string, string | null>): Worn {
   const worn = new Map<string, CategorySet>();
   for (const [uuid, raw] of labels) {
     const parsed = parseLabel(raw ?? '');
-    if (parsed.ok) worn.set(uuid, parsed.label.high.categories);
+    // One that has them all would leave no pair for anybody; it is a violation of its own.
+    if (parsed.ok && parsed.label.high.categories.length < CATEGORY_COUNT) worn.set(uuid, parsed.label.high.categories);
   }
   return worn;
 }

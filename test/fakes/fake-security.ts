@@ -81,6 +81,8 @@ export class FakeFileLabels implements FileLabelReader, ImageRelabeler {
   readonly reads: (readonly string[])[] = [];
   readonly relabels: RelabelRequest[] = [];
   closed = false;
+  /** What is said of files that nobody has set. */
+  others: FileLabelProblem = 'missing';
   readonly #files = new Map<string, Omit<FileLabel, 'path'>>();
   readonly #faults = new Map<string, { readonly outcome: RelabelOutcome; times: number }>();
   #held: Promise<void> = Promise.resolve();
@@ -119,7 +121,7 @@ export class FakeFileLabels implements FileLabelReader, ImageRelabeler {
   async read(paths: readonly string[]): Promise<readonly FileLabel[]> {
     this.reads.push(paths);
     await this.#held;
-    return paths.map((path) => ({ path, ...(this.#files.get(path) ?? { label: null, problem: 'missing' as const }) }));
+    return paths.map((path) => ({ path, ...(this.#files.get(path) ?? { label: null, problem: this.others }) }));
   }
 
   async relabel(request: RelabelRequest): Promise<RelabelOutcome> {

@@ -29,6 +29,7 @@ import { filesOf } from '../fakes/cgroup-emulator-files.js';
 import type { Machine } from '../fakes/cgroup-emulator-group.js';
 import { emulateGuest, emulateTrees } from '../fakes/cgroup-emulator-host.js';
 import { type FakeDomainOptions, FakeLibvirt } from '../fakes/fake-libvirt.js';
+import { ENFORCING, FakeSecurity } from '../fakes/fake-security.js';
 import { type GuestOnTree, HostTree, type LayoutName } from '../fixtures/host-tree.js';
 import { EmulatedDisks, EmulatedTaps } from './emulated-devices.js';
 import { libvirtWrites } from './emulated-libvirt.js';
@@ -92,6 +93,11 @@ export class EmulatedBench {
   #nextPid = 70_001;
   #core: Core | null = null;
 
+  /** Every guest has a pair of its own, as libvirt gives it. */
+  readonly security = new FakeSecurity(ENFORCING);
+  /** Where libvirt keeps saved guests. */
+  freeBytes: number | null = 64 * GIB;
+
   constructor(layout: LayoutName, { machine, withoutLibvirt = false }: BenchOptions = {}) {
     this.layout = layout;
     this.tree = new HostTree(layout);
@@ -105,6 +111,8 @@ export class EmulatedBench {
     if (switches !== undefined) {
       this.disks.ioCostDevices = () => parseIoCostDevices(this.kernel.peek(join(switches.root, 'io.cost.qos')));
     }
+    // Their images are nobody's concern but of tests about labels.
+    this.security.files.others = 'unsupported';
     this.#withoutLibvirt = withoutLibvirt;
     this.libvirt = new FakeLibvirt({
       ...(withoutLibvirt && { uri: null }),
@@ -132,6 +140,10 @@ export class EmulatedBench {
     this.tree.addProcess(guest.pid, this.tree.cgroupLines(guest), guest.pid, ['qemu', '-uuid', uuid]);
     this.tree.write(join(this.tree.runLibvirt, 'qemu', `${pidFileName(name)}.pid`), String(guest.pid));
     emulateGuest(this.kernel, this.tree, guest);
+    this.security.setProcessLabel(
+      guest.pid,
+      `system_u:system_r:svirt_t:s0:c${guest.pid % 500},c${500 + (guest.pid % 500)}`,
+    );
     const scope = this.tree.weightDir(guest);
     if (scope.endsWith('.scope')) this.#scopes.add(basename(scope));
     const { cpu, memory, blkio, pins } = this.libvirt.tuning(uuid);
@@ -433,6 +445,12 @@ export class EmulatedBench {
         block,
         taps,
         host: { cores: 8, cpus, memoryBytes: 64 * GIB, pageBytes: pageBytes() },
+        security: {
+          status: this.security.security,
+          processLabel: this.security.processLabel,
+          images: this.security.files,
+          freeBytes: async () => this.freeBytes,
+        },
         loadPolicies: async () => compile([{ path: '10.yaml', text: this.policy }]),
       },
     });

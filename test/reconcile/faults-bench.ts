@@ -15,6 +15,7 @@ import type { Log } from '../../src/log.js';
 import { compile } from '../../src/policy/compile.js';
 import type { LoadResult } from '../../src/policy/loader.js';
 import { type FakeDomainOptions, FakeLibvirt } from '../fakes/fake-libvirt.js';
+import { NO_SELINUX } from '../fakes/fake-security.js';
 import { HostTree } from '../fixtures/host-tree.js';
 
 const V1 = '/sys/fs/cgroup/cpu';
@@ -194,6 +195,7 @@ export class Bench {
         libvirt,
         hierarchies: { cpu: hierarchy },
         loadPolicies: async () => this.load(),
+        security: { status: { read: () => NO_SELINUX } },
         ...(options.sample && { sample: options.sample }),
       },
     });
