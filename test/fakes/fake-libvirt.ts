@@ -115,6 +115,8 @@ interface FakeDomain {
   facts: Omit<DomainFacts, 'uuid' | 'name' | 'persistent' | 'definition' | 'definitionSeclabels' | 'managedSave'>;
   /** The guest as it was saved, with the labels that its image has. */
   saved: { readonly facts: FakeDomain['facts']; readonly seclabels: readonly DomainSeclabel[] } | null;
+  /** A save was cut short by the death of libvirtd, and nothing has taken away what it left. */
+  half: boolean;
   /** Target → what QEMU counts. */
   counters: Map<string, DiskCounters>;
   /** Target → what QEMU was told by others than libvirt. */
@@ -147,7 +149,7 @@ export class FakeLibvirt implements LibvirtClient {
   /** `UUID OP` */
   readonly #saveFaults = new Map<string, SaveFault>();
   /** uuid → a call of saving.ts that hangs: to be aborted, or to come back late. */
-  readonly #hangingSaves = new Map<string, { abort: (() => void) | null; late: (() => void) | null }>();
+  readonly #hangingSaves = new Map<string, { abort: (() => void) | null; late: () => void; overran: boolean }>();
   readonly #refusedLabels = new Map<string, string>();
   /** Guests that are being restored, not booted. */
   readonly #restoring = new Set<string>();
@@ -188,6 +190,7 @@ export class FakeLibvirt implements LibvirtClient {
       definedVcpus: vcpus,
       definitionSeclabels: options.seclabels ?? [],
       saved: null,
+      half: false,
       facts: {
         id: null,
         state: 'shutoff',
@@ -199,7 +202,7 @@ export class FakeLibvirt implements LibvirtClient {
         hardware: defaultHardware(options.hardware),
         tuning: definition,
         originalsXml: options.originalsXml ?? null,
-        seclabels: options.seclabels ?? [],
+        seclabels: [],
       },
       counters: new Map(),
       behindLibvirt: new Map(),
@@ -219,6 +222,7 @@ export class FakeLibvirt implements LibvirtClient {
   beginStart(uuid: string): number {
     const id = this.#nextId++;
     const domain = this.#domain(uuid);
+    domain.half = false;
     const { tuning } = domain.saved?.facts ?? domain.facts;
     const interfaces = tuning.interfaces.map((device) => this.#withTap(device));
     const seclabels = this.#labelsOf(domain.saved?.seclabels ?? domain.definitionSeclabels);
@@ -250,7 +254,7 @@ export class FakeLibvirt implements LibvirtClient {
       tuning: domain.definition,
       originalsXml: domain.definedOriginals,
       vcpusOnline: domain.definedVcpus,
-      seclabels: domain.definitionSeclabels,
+      seclabels: [],
     });
     domain.counters.clear();
     domain.behindLibvirt.clear();
@@ -279,6 +283,7 @@ export class FakeLibvirt implements LibvirtClient {
   saveGuest(uuid: string, paused = false): void {
     const domain = this.#domain(uuid);
     const { facts } = domain;
+    domain.half = false;
     // In an image stands what was asked for, not what libvirt made of it.
     const seclabels = facts.seclabels?.map((each) => ({
       ...each,
@@ -294,7 +299,7 @@ export class FakeLibvirt implements LibvirtClient {
       id: null,
       state: 'shutoff',
       tuning: domain.definition,
-      seclabels: domain.definitionSeclabels,
+      seclabels: [],
     });
     domain.counters.clear();
     domain.behindLibvirt.clear();
@@ -306,6 +311,11 @@ export class FakeLibvirt implements LibvirtClient {
     this.#domain(uuid).saved = null;
   }
 
+  /** As when libvirtd died in the middle of a save: the guest goes on, or not. */
+  leaveHalfAnImage(uuid: string): void {
+    this.#domain(uuid).half = true;
+  }
+
   /** What the saved image says; null when there is none. */
   savedSeclabels(uuid: string): readonly DomainSeclabel[] | null {
     return this.#domain(uuid).saved?.seclabels ?? null;
@@ -315,7 +325,6 @@ export class FakeLibvirt implements LibvirtClient {
   defineSeclabels(uuid: string, seclabels: readonly DomainSeclabel[]): void {
     const domain = this.#domain(uuid);
     domain.definitionSeclabels = seclabels;
-    if (domain.facts.id === null) this.#change(uuid, { seclabels });
     this.#lifecycle(uuid, 'defined', 1);
   }
 
@@ -493,7 +502,12 @@ export class FakeLibvirt implements LibvirtClient {
       libraryVersion: version,
       daemonVersion: version,
       lastError: this.#connected ? null : this.#lastError,
-      quarantined: [...this.#quarantined],
+      quarantined: [
+        ...new Set([
+          ...this.#quarantined,
+          ...[...this.#hangingSaves].flatMap(([uuid, { overran }]) => (overran ? [uuid] : [])),
+        ]),
+      ],
       abandonedWorkers: this.#quarantined.size,
       reconnects: Math.max(0, this.#connections - 1),
     };
@@ -524,7 +538,7 @@ export class FakeLibvirt implements LibvirtClient {
     const { name, persistent } = domain;
     const definition = persistent ? domain.definition : null;
     const definitionSeclabels = persistent ? domain.definitionSeclabels : null;
-    const managedSave = domain.facts.id === null && domain.saved !== null;
+    const managedSave = domain.facts.id === null && (domain.saved !== null || domain.half);
     const facts = { ...domain.facts, uuid, name, persistent, definition, definitionSeclabels, managedSave };
     return { ok: true, value: structuredClone(facts) };
   }
@@ -575,21 +589,21 @@ export class FakeLibvirt implements LibvirtClient {
   }
 
   hasManagedSave(uuid: string): Promise<LibvirtOutcome<boolean>> {
-    const has = () => this.#domain(uuid).saved !== null;
+    const has = () => this.#domain(uuid).saved !== null || this.#domain(uuid).half;
     return this.#saving({ op: 'hasManagedSave', uuid }, {}, () => ({ ok: true, value: has() }));
   }
 
   managedSaveXml(uuid: string): Promise<LibvirtOutcome<SavedImage>> {
     return this.#saving({ op: 'managedSaveXml', uuid }, {}, () => {
-      const { saved } = this.#domain(uuid);
-      return saved === null ? noImage() : { ok: true, value: { seclabels: structuredClone(saved.seclabels) } };
+      const { saved, half } = this.#domain(uuid);
+      return saved === null ? noImage(half) : { ok: true, value: { seclabels: structuredClone(saved.seclabels) } };
     });
   }
 
   managedSaveDefine(uuid: string, text: string): Promise<LibvirtOutcome<null>> {
     return this.#saving({ op: 'managedSaveDefine', uuid, text }, {}, () => {
       const domain = this.#domain(uuid);
-      if (domain.saved === null) return noImage();
+      if (domain.saved === null) return noImage(domain.half);
       const edited = applySeclabel(domain.saved.seclabels, text);
       if (!edited.ok) return { ok: false, failure: 'refused', message: edited.message };
       domain.saved = { ...domain.saved, seclabels: edited.seclabels };
@@ -604,7 +618,7 @@ export class FakeLibvirt implements LibvirtClient {
         const message = 'Requested operation is not valid: domain is already running';
         return { ok: false, failure: 'refused', message };
       }
-      if (options.restoreOnly === true && domain.saved === null) return noImage();
+      if (options.restoreOnly === true && domain.saved === null) return noImage(domain.half);
       const problem = this.#labelProblem(domain.saved?.seclabels ?? domain.definitionSeclabels);
       if (problem !== null) return { ok: false, failure: 'refused', message: problem };
       const wasPaused = domain.saved?.facts.state === 'paused';
@@ -657,6 +671,7 @@ export class FakeLibvirt implements LibvirtClient {
         return { ok: false, failure: 'refused', message: fault.message };
       case 'die': {
         if (fault.when === 'after') make();
+        else if (op === 'managedSave') this.#domain(uuid).half = true;
         this.disconnect('libvirtd died');
         return this.#disconnected();
       }
@@ -689,7 +704,7 @@ export class FakeLibvirt implements LibvirtClient {
     });
     const aborted = new Promise<'aborted'>((resolve) => {
       const abort = op === 'managedSave' && fault.ignoresAbort !== true ? () => resolve('aborted') : null;
-      this.#hangingSaves.set(uuid, { abort, late });
+      this.#hangingSaves.set(uuid, { abort, late, overran: false });
     });
     const how = await Promise.race([overrun, aborted]);
     if (how === 'aborted' || (op === 'managedSave' && fault.ignoresAbort !== true)) {
@@ -698,6 +713,8 @@ export class FakeLibvirt implements LibvirtClient {
       const message = 'operation aborted: domain save job: canceled by client';
       return { ok: false, failure: how === 'aborted' ? 'refused' : 'timeout', message };
     }
+    const hanging = this.#hangingSaves.get(uuid);
+    if (hanging !== undefined) hanging.overran = true;
     return { ok: false, failure: 'timeout', message: `${op} has not come back, and may still take effect` };
   }
 
@@ -840,8 +857,10 @@ function vanished(message: string): Failed {
   return { ok: false, failure: 'vanished', message };
 }
 
-function noImage(): Failed {
-  const message = 'Requested operation is not valid: domain does not have managed save image';
+function noImage(half: boolean): Failed {
+  const message = half
+    ? 'operation failed: save image is incomplete'
+    : 'Requested operation is not valid: domain does not have managed save image';
   return { ok: false, failure: 'refused', message };
 }
 

@@ -69,6 +69,8 @@ export function readFacts(connection: Connection, uuid: string): LibvirtOutcome<
       const definition = persistent ? parseDefinition(inactiveText) : null;
       const facts: DomainFacts = {
         ...live,
+        // Of one that does not run it would be those of its definition, or of an image that could not be restored.
+        seclabels: live.id === null ? [] : live.seclabels,
         state: domainState(state[0] ?? 0, state[1] ?? 0, live.id),
         persistent: persistent > 0,
         definition: definition?.tuning ?? null,
