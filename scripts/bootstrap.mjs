@@ -28,12 +28,19 @@ export const HOST_TOOLS = {
   'dbus-daemon': { files: ['dbus-daemon'], packages: ['dbus-daemon'] },
   ip: { files: ['ip'], packages: ['iproute2'] },
   'mkfs.btrfs': { files: ['mkfs.btrfs'], packages: ['btrfs-progs'] },
+  mmdebstrap: { files: ['mmdebstrap'], packages: ['mmdebstrap'] },
+  'mkfs.ext4': { files: ['mkfs.ext4'], packages: ['e2fsprogs'] },
+  ssh: { files: ['ssh'], packages: ['openssh-client'] },
+  flock: { files: ['flock'], packages: ['util-linux'] },
+  setpriv: { files: ['setpriv'], packages: ['util-linux'] },
 };
 
 export const DEMO_TOOLS = ['qemu'];
 /** Without them the demo's guests are bare QEMU processes. */
 export const DEMO_LIBVIRT_TOOLS = ['libvirtd', 'virsh', 'libvirt QEMU driver'];
-export const TEST_TOOLS = Object.keys(HOST_TOOLS);
+/** For the VM lane. */
+export const VM_TOOLS = ['qemu', 'mmdebstrap', 'mkfs.ext4', 'ssh', 'flock', 'setpriv'];
+export const TEST_TOOLS = Object.keys(HOST_TOOLS).filter((name) => name === 'qemu' || !VM_TOOLS.includes(name));
 
 /** Names of the tools that are not on this machine. */
 export function missingTools(names) {

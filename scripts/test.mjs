@@ -1,15 +1,19 @@
 // Runs every test, from a fresh clone with nothing but Node and npm. Lanes: static (sources), unit (no root, no host),
-// host (real libvirtd, QEMU and cgroups; root on Linux). The last line is `N passed, N failed, N skipped`.
-//   npm test -- [--lane static,unit,host] [--file TEXT] [--grep PATTERN]
+// host (real libvirtd, QEMU and cgroups; root on Linux), vm (a Debian with systemd, cgroup v2 and SELinux; root on x86-64
+// Linux). The last line is `N passed, N failed, N skipped`.
+//   npm test -- [--lane static,unit,host,vm] [--file TEXT] [--grep PATTERN] [--vm NAME]
+// `--vm NAME` uses a VM that `npm run vm` left running.
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ensureHostTools, ensureNpmPackages, TEST_TOOLS } from './bootstrap.mjs';
 import { indent, SetupError } from './child.mjs';
 
-const LANES = { static: staticLane, unit: unitLane, host: hostLane };
+const LANES = { static: staticLane, unit: unitLane, host: hostLane, vm: vmLane };
+const DEFAULT_LANES = ['static', 'unit', 'host'];
 const UNIT_LIMIT_SECONDS = 180;
 const HOST_LIMIT_SECONDS = 300;
+const VM_LIMIT_SECONDS = 480;
 
 const options = readOptions();
 const interrupt = new AbortController();
@@ -82,9 +86,33 @@ async function hostLane() {
   }
   const { findTestFiles } = await import('./lanes/test-files.mjs');
   console.log(`   skipped: ${noHostLane}`);
-  for (const file of findTestFiles('host')) {
-    record({ lane: 'host', file, name: 'all tests of this file', event: 'skip', reason: noHostLane });
-  }
+  skipFiles('host', findTestFiles('host'), noHostLane);
+}
+
+async function vmLane() {
+  await compileUnlessDone('vm');
+  const { findVmFiles, runVmLane } = await import('./lanes/vm-lane.mjs');
+  const files = await findVmFiles(options.file);
+  if (files.length === 0) return;
+  const reason = await runVmLane({
+    files,
+    name: options.vm,
+    grep: options.grep,
+    limitSeconds: VM_LIMIT_SECONDS,
+    signal,
+    say: console.log,
+    onTest: (test) => {
+      record({ lane: 'vm', ...test });
+      printTest(test);
+    },
+  });
+  if (reason === null) return;
+  console.log(`   skipped: ${reason}`);
+  skipFiles('vm', files, reason);
+}
+
+function skipFiles(lane, files, reason) {
+  for (const file of files) record({ lane, file, name: 'all tests of this file', event: 'skip', reason });
 }
 
 function whyNoHostLane() {
@@ -175,17 +203,20 @@ function readOptions() {
   try {
     const { values } = parseArgs({
       options: {
-        lane: { type: 'string', default: Object.keys(LANES).join(',') },
+        lane: { type: 'string', default: DEFAULT_LANES.join(',') },
         file: { type: 'string', default: '' },
         grep: { type: 'string' },
+        vm: { type: 'string' },
       },
     });
     const lanes = values.lane.split(',');
     const unknown = lanes.find((lane) => !(lane in LANES));
     if (unknown !== undefined) throw new Error(`no lane "${unknown}"; there are ${Object.keys(LANES).join(', ')}`);
-    return { lanes, file: values.file, grep: values.grep };
+    return { lanes, file: values.file, grep: values.grep, vm: values.vm };
   } catch (error) {
-    console.error(`${error.message}\nUsage: npm test -- [--lane static,unit,host] [--file TEXT] [--grep PATTERN]`);
+    console.error(
+      `${error.message}\nUsage: npm test -- [--lane static,unit,host,vm] [--file TEXT] [--grep PATTERN] [--vm NAME]`,
+    );
     process.exit(2);
   }
 }

@@ -8,15 +8,17 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from '../bootstrap.mjs';
 import { killGroup, lastLines } from '../child.mjs';
+import { TestEvents } from './test-events.mjs';
 
 const REPORTER = fileURLToPath(new URL('./events-reporter.mjs', import.meta.url));
-const COMPILED_TESTS = join(ROOT, 'build', 'test');
+export const COMPILED_TESTS = join(ROOT, 'build', 'test');
 /** How long a file may clean up after SIGTERM (guests, a libvirtd) before it is killed. */
 const GRACE_MS = 30_000;
 
 /**
- * Compiled test files of a lane. The host lane's are those that open a lab: the rest of test/host tests src/host.
- * @param {'unit' | 'host'} lane
+ * Compiled test files of a lane. The host lane's are those that open a lab: the rest of test/host tests src/host. The VM
+ * lane's are in test/vm, and those of the host lane that run there too are listed in test/vm/host-subset.ts.
+ * @param {'unit' | 'host' | 'vm'} lane
  */
 export function findTestFiles(lane) {
   let entries;
@@ -26,9 +28,9 @@ export function findTestFiles(lane) {
     return [];
   }
   return entries
-    .filter((name) => name.endsWith('.test.js') && !name.startsWith('vm/'))
+    .filter((name) => name.endsWith('.test.js') && (lane === 'vm') === /^vm\/[^/]+$/.test(name))
     .map((name) => join(COMPILED_TESTS, name))
-    .filter((path) => (lane === 'host') === opensLab(path))
+    .filter((path) => lane === 'vm' || (lane === 'host') === opensLab(path))
     .sort();
 }
 
@@ -99,14 +101,13 @@ async function runTestFile(path, { limitSeconds, grep, signal, onTest }) {
   clearTimeout(limit);
   signal.removeEventListener('abort', stop);
 
-  const events = parseEvents(await readFile(eventsFile, 'utf8').catch(() => ''));
+  const tests = [];
+  const events = new TestEvents((test) => tests.push(test));
+  events.push(await readFile(eventsFile, 'utf8').catch(() => ''));
+  events.end();
   rmSync(scratch, { recursive: true, force: true });
-  const tests = attachNotes(events).filter((event) => event.event !== 'unselected');
-  const failed = tests.some((test) => test.event === 'fail');
-  const crash = describeCrash({ overran, limitSeconds, code, killedBy, ended: events.at(-1)?.event === 'end', failed });
-  if (crash !== null && !signal.aborted) {
-    tests.push({ event: 'fail', name: 'the test process itself', nesting: 0, seconds: 0, notes: [], error: crash });
-  }
+  const crash = describeCrash({ overran, limitSeconds, code, killedBy, events });
+  if (crash !== null && !signal.aborted) tests.push(crashedTest(crash));
   for (const test of tests) {
     test.file = file;
     if (test.event === 'fail') test.output = lastLines(output, 60);
@@ -115,32 +116,15 @@ async function runTestFile(path, { limitSeconds, grep, signal, onTest }) {
   return { file, tests, seconds: (performance.now() - started) / 1000 };
 }
 
-function describeCrash({ overran, limitSeconds, code, killedBy, ended, failed }) {
+/** A process that dies, hangs or ends without saying so is a failed test of its own. */
+export function crashedTest(error) {
+  return { event: 'fail', name: 'the test process itself', nesting: 0, seconds: 0, notes: [], error };
+}
+
+/** @returns {string | null} null when the process ended as its tests say */
+export function describeCrash({ overran, limitSeconds, code, killedBy, events }) {
   if (overran) return `stopped: still running after ${limitSeconds} s`;
   if (killedBy !== null) return `killed by ${killedBy}`;
-  if (!ended) return `exit code ${code} before its tests had ended`;
-  return code !== 0 && !failed ? `exit code ${code} although no test failed` : null;
-}
-
-function parseEvents(text) {
-  const events = [];
-  for (const line of text.split('\n')) {
-    if (line === '') continue;
-    try {
-      events.push(JSON.parse(line));
-    } catch {
-      // The last line of a process that was killed.
-    }
-  }
-  return events;
-}
-
-/** Notes (`t.diagnostic`) follow the test that made them. */
-function attachNotes(events) {
-  const tests = [];
-  for (const event of events) {
-    if (event.event === 'note') tests.at(-1)?.notes.push(event.text);
-    else if (event.event !== 'end') tests.push({ ...event, notes: [] });
-  }
-  return tests;
+  if (!events.ended) return `exit code ${code} before its tests had ended`;
+  return code !== 0 && !events.failed ? `exit code ${code} although no test failed` : null;
 }
