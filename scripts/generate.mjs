@@ -13,6 +13,7 @@ export const GENERATED = {
   'docs/reference/cli.md': async (load) => (await load('cli/reference.js')).cliReference(),
   'docs/reference/configuration.md': async (load) => (await load('config/reference.js')).configurationReference(),
   'docs/reference/errors.md': async (load) => (await load('errors-reference.js')).errorReference(),
+  'docs/reference/labels.md': async (load) => (await load('svirt/reference.js')).labelReference(),
   'docs/reference/metrics.md': async (load) => {
     const { CONTROLS } = await load('controls/registry.js');
     return (await load('metrics/reference.js')).renderMetricsReference(CONTROLS);

@@ -40,6 +40,19 @@ function saveRestoreRow(
 /** The line of the whole host; null where labels are nobody's concern. */
 export function securityRow(security: HostSecuritySnapshot | null, style: Style): [string, string, Paint?] | null {
   if (security?.model !== 'selinux') return null;
-  if (security.enforcing === true) return ['SELinux', 'enforcing'];
+  if (security.enforcing === true) {
+    const on = Object.entries(security.booleans).flatMap(([name, value]) => (value ? [name] : []));
+    return [
+      'SELinux',
+      `enforcing${
+        on.length === 0
+          ? ''
+          : `; on are ${on
+              .sort()
+              .map((name) => printable(name))
+              .join(', ')}`
+      }`,
+    ];
+  }
   return ['SELinux', 'PERMISSIVE: labels are worn and nothing is denied', style.red];
 }
