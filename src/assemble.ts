@@ -32,6 +32,7 @@ import { HandsOffRegister } from './reconcile/hands-off.js';
 import { History } from './reconcile/history.js';
 import { IoCost } from './reconcile/io-cost.js';
 import { Journal } from './reconcile/journal.js';
+import { launchedClass } from './reconcile/launched.js';
 import { Memory } from './reconcile/memory.js';
 import { Operator } from './reconcile/operator.js';
 import type { Parts } from './reconcile/parts.js';
@@ -137,8 +138,12 @@ export function assemble(options: AssembleOptions): Core {
     if (uuids === null && names === null) return true;
     return (uuids?.includes(uuid) ?? false) || (names?.includes(name) ?? false);
   };
-  const classOf = (domain: Domain) =>
-    generations.active === null || !manages(domain) ? null : classUnder(generations.active, domain, clock.nowMs());
+  const classOf = (domain: Domain) => {
+    const { active } = generations;
+    if (active === null || !manages(domain)) return null;
+    const nowMs = clock.nowMs();
+    return launchedClass(labels.register, active, domain, nowMs) ?? classUnder(active, domain, nowMs);
+  };
 
   const picture = new Picture({
     handsOff: (uuid) => handsOff.of(uuid),

@@ -43,6 +43,8 @@ export class LabelRegister {
   readonly #nowMs: () => number;
   readonly #random: (below: number) => number;
   #entries = new Map<string, LabelEntry>();
+  /** `PID:START` → class. */
+  #launched = new Map<string, string>();
   /** Of the file that the entries were read from. */
   #seen = '';
   /** Where a damaged register was put; null while none was found. Pairs of guests that do not run are unknown then. */
@@ -77,6 +79,11 @@ export class LabelRegister {
 
   entries(): LabelEntry[] {
     return [...this.#entries.values()];
+  }
+
+  /** The class that this very process was launched in; null: it was not. */
+  launchedIn({ pid, startTicks }: { readonly pid: number; readonly startTicks: bigint }): string | null {
+    return this.#launched.get(`${pid}:${startTicks}`) ?? null;
   }
 
   /**
@@ -187,7 +194,7 @@ export class LabelRegister {
       const result = await edit(draft);
       if (isSame(draft, this.#entries)) return result;
       await writeDurably(this.#path, formatLabels(draft.values()));
-      this.#entries = draft;
+      this.#know(draft);
       this.#seen = await this.#version();
       return result;
     });
@@ -205,8 +212,14 @@ export class LabelRegister {
         // What is known here was whole when it was read.
         await writeDurably(this.#path, formatLabels(this.#entries.values()));
       }
-    } else this.#entries = new Map(entries.map((entry) => [entry.uuid, entry]));
+    } else this.#know(new Map(entries.map((entry) => [entry.uuid, entry])));
     this.#seen = readOnly ? version : await this.#version();
+  }
+
+  #know(entries: Map<string, LabelEntry>): void {
+    this.#entries = entries;
+    const launched = [...entries.values()].flatMap((entry) => entry.launched ?? []);
+    this.#launched = new Map(launched.map(({ pid, startTicks, className }) => [`${pid}:${startTicks}`, className]));
   }
 
   /** A file that was renamed into its place has another inode; null file: nothing was ever assigned. */

@@ -4,6 +4,7 @@
  */
 import { type CycleResult, cycle } from './cycle.js';
 import { removeEnded } from './lasting-records.js';
+import { LaunchedGuests } from './launched.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
 import { settleIoCost } from './settle-io-cost.js';
@@ -23,6 +24,7 @@ export interface ReconcilerOptions {
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
+  readonly #launched: LaunchedGuests;
   readonly #dirty = new Set<string>();
   #flush: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -37,6 +39,7 @@ export class Reconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#launched = new LaunchedGuests(options.parts);
   }
 
   start(): void {
@@ -93,6 +96,7 @@ export class Reconciler {
     const before = new Set(parts.inventory.all().map(({ uuid }) => uuid));
     const result = await parts.inventory.resync();
     if (!result.ok) return false;
+    await this.#launched.settle();
     for (const { uuid } of parts.inventory.all()) {
       if (!before.has(uuid) || parts.picture.get(uuid) === null) this.request(uuid);
     }
@@ -122,6 +126,7 @@ export class Reconciler {
     const { parts, onCycle, sample } = this.#options;
     const startMs = parts.clock.monotonicMs();
     await this.judge();
+    await this.#launched.settle();
     await parts.labels.audit.look();
     const uuids = parts.inventory.all().map(({ uuid }) => uuid);
     await settleIoCost(parts);
