@@ -96,10 +96,11 @@ export class Reconciler {
     const before = new Set(parts.inventory.all().map(({ uuid }) => uuid));
     const result = await parts.inventory.resync();
     if (!result.ok) return false;
-    await this.#launched.settle();
-    for (const { uuid } of parts.inventory.all()) {
-      if (!before.has(uuid) || parts.picture.get(uuid) === null) this.request(uuid);
-    }
+    const due = parts.inventory.all().filter(({ uuid }) => !before.has(uuid) || parts.picture.get(uuid) === null);
+    for (const { uuid } of due.filter(({ source }) => source === 'libvirt')) this.request(uuid);
+    const bare = due.filter(({ source }) => source === 'bare');
+    if (bare.length > 0) await this.#launched.settle();
+    for (const { uuid } of bare) this.request(uuid);
     return true;
   }
 
