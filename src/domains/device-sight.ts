@@ -33,8 +33,11 @@ export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, taps: 
 
 /** Null for a transient domain, and until libvirt has described it. */
 function definedSeclabel({ facts }: Domain): string | null {
-  if (facts?.definitionSeclabels == null) return null;
-  return seclabelText(facts.definitionSeclabels.find(({ model }) => model === 'selinux') ?? null);
+  const all = facts?.definitionSeclabels ?? null;
+  if (all === null) return null;
+  // One without a model is for the first model of the host, where it stands alone.
+  const [lone] = all.length === 1 && all[0]?.model === null ? all : [];
+  return seclabelText(all.find(({ model }) => model === 'selinux') ?? lone ?? null);
 }
 
 function qemuTarget(path: string): string | null {
