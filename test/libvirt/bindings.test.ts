@@ -13,6 +13,7 @@ import { closeConnection, openConnection } from '../../src/host/libvirt/connecti
 import { readDisks } from '../../src/host/libvirt/disk-readings.js';
 import type { Connection } from '../../src/host/libvirt/domain-call.js';
 import { eventCallbacks } from '../../src/host/libvirt/event-callbacks.js';
+import { makeSaveCall } from '../../src/host/libvirt/save-calls.js';
 import { tune } from '../../src/host/libvirt/tune.js';
 import {
   decodeTypedParameters,
@@ -147,6 +148,42 @@ describe('libvirt through koffi', { skip: libraryMissing() }, () => {
     assert.equal(failureOf(readDisks(connection, uuid, 2)), 'vanished');
     const { ok } = readDisks(connection, uuid, 1);
     assert.equal(typeof ok, 'boolean');
+    closeConnection(connection);
+  });
+
+  it('suspends, saves, restores and defines as far as the test driver can', () => {
+    const { connection, uuid } = openGuest();
+    const call = (op: 'suspend' | 'resume', id: number) => failureOf(makeSaveCall(connection, { op, uuid, id }));
+    assert.deepEqual(
+      [call('suspend', 1), call('suspend', 1), call('resume', 1), call('resume', 1)],
+      Array(4).fill('ok'),
+    );
+    assert.equal(call('suspend', 2), 'vanished');
+    const text = 'static system_u:system_r:svirt_t:s0:c1,c2';
+    assert.deepEqual(tune(connection, uuid, null, [{ call: 'seclabel', text }]), { ok: true, value: null });
+    const facts = readFacts(connection, uuid);
+    assert.equal(facts.ok && facts.value.facts.definitionSeclabels?.[0]?.label, text.slice('static '.length));
+    assert.deepEqual(tune(connection, uuid, null, [{ call: 'seclabel', text: 'dynamic' }]), { ok: true, value: null });
+
+    assert.deepEqual(makeSaveCall(connection, { op: 'hasManagedSave', uuid }), { ok: true, value: false });
+    assert.deepEqual(makeSaveCall(connection, { op: 'managedSave', uuid, id: 1, paused: true }), {
+      ok: true,
+      value: null,
+    });
+    assert.deepEqual(makeSaveCall(connection, { op: 'hasManagedSave', uuid }), { ok: true, value: true });
+    // It keeps no XML in its image, and calls off nothing.
+    for (const op of ['managedSaveXml', 'abortJob'] as const) {
+      assert.equal(failureOf(makeSaveCall(connection, { op, uuid })), 'refused');
+    }
+    assert.equal(failureOf(makeSaveCall(connection, { op: 'managedSaveDefine', uuid, text })), 'refused');
+    const domain = connection.libvirt.virDomainLookupByUUIDString(connection.handle, uuid);
+    assert.equal(connection.libvirt.virDomainManagedSaveDefineXML(domain, '<domain/>', 0), -1);
+    connection.libvirt.virDomainFree(domain);
+    const start = { op: 'startGuest', uuid, paused: false } as const;
+    assert.equal(failureOf(makeSaveCall(connection, { ...start, restoreOnly: true })), 'refused');
+    const started = makeSaveCall(connection, { ...start, restoreOnly: false });
+    assert.equal(typeof (started.ok && started.value), 'number');
+    assert.equal(failureOf(makeSaveCall(connection, { op: 'hasManagedSave', uuid: NOBODY })), 'vanished');
     closeConnection(connection);
   });
 
