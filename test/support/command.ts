@@ -1,5 +1,6 @@
 /** Runs a command to its end with a deadline; gives exit code and output. */
 import { spawn } from 'node:child_process';
+import { PATIENCE } from './lab-kind.js';
 
 export interface CommandResult {
   readonly code: number;
@@ -31,10 +32,13 @@ export function execute(
       stderr += text;
     });
     let overran = false;
-    const limit = setTimeout(() => {
-      overran = true;
-      child.kill('SIGKILL');
-    }, timeoutSeconds * 1000);
+    const limit = setTimeout(
+      () => {
+        overran = true;
+        child.kill('SIGKILL');
+      },
+      timeoutSeconds * PATIENCE * 1000,
+    );
     child.on('error', (error) => {
       clearTimeout(limit);
       reject(error);

@@ -1,6 +1,7 @@
 /**
  * What one file of the host lane works in: a directory, a libvirtd of its own, guests and daemons, all of them gone
- * afterwards, also on failure and on a signal. What a killed run left behind is removed by the next.
+ * afterwards, also on failure and on a signal. What a killed run left behind is removed by the next. In a VM of the tests' own
+ * the libvirtd is the system's (`lab-kind.ts`).
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -8,8 +9,10 @@ import { join } from 'node:path';
 import { Cleanup, stopOnSignals } from './cleanup.js';
 import { Daemon, type DaemonOptions } from './daemon.js';
 import { Guest, type GuestOptions } from './guest.js';
-import { endProcesses, own, PARENT, removeGroups, removeLeftovers } from './leftovers.js';
+import { LAB_PARENT, ON_SYSTEM } from './lab-kind.js';
+import { endProcesses, own, removeGroups, removeLeftovers } from './leftovers.js';
 import { PrivateLibvirtd } from './private-libvirtd.js';
+import { type LabLibvirtd, SharedLibvirtd } from './shared-libvirtd.js';
 
 const PREFIX = 'virtslad-lab-';
 
@@ -25,7 +28,7 @@ export class Lab {
   /** Part of every guest's name, so that no guest of another run or of anybody else can be meant. */
   readonly suffix: string;
   readonly directory: string;
-  readonly libvirtd: PrivateLibvirtd;
+  readonly libvirtd: LabLibvirtd;
   readonly cleanup = new Cleanup();
   readonly #uuids = new Map<string, string>();
   readonly #imageDir: string;
@@ -34,7 +37,7 @@ export class Lab {
 
   /** A lab with a libvirtd that answers. Close it in `after`. */
   static async open(): Promise<Lab> {
-    await removeLeftovers(PREFIX, (name) => name.slice(PREFIX.length).split('-')[0] ?? null);
+    await removeLeftovers(PREFIX, (name) => name.slice(PREFIX.length).split('-')[0] ?? null, LAB_PARENT);
     const lab = new Lab();
     try {
       await lab.libvirtd.start();
@@ -47,7 +50,7 @@ export class Lab {
 
   private constructor() {
     this.suffix = randomBytes(3).toString('hex');
-    this.directory = mkdtempSync(join(PARENT, `${PREFIX}${this.suffix}-`));
+    this.directory = mkdtempSync(join(LAB_PARENT, `${PREFIX}${this.suffix}-`));
     chmodSync(this.directory, 0o755);
     this.cleanup.defer(`remove ${this.directory}`, () => rmSync(this.directory, { recursive: true, force: true }));
     this.cleanup.defer('remove cgroups left behind', () => removeGroups(this.suffix));
@@ -55,7 +58,7 @@ export class Lab {
     own(this.directory);
     this.#imageDir = join(this.directory, 'images');
     mkdirSync(this.#imageDir, { mode: 0o755 });
-    this.libvirtd = new PrivateLibvirtd(this.directory, this.cleanup);
+    this.libvirtd = ON_SYSTEM ? new SharedLibvirtd(this.cleanup) : new PrivateLibvirtd(this.directory, this.cleanup);
     this.#removeSignalHandlers = stopOnSignals(() => this.close());
   }
 

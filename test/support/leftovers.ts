@@ -16,9 +16,13 @@ export function own(directory: string): void {
 }
 
 /** Ends and removes what belongs to directories of that kind whose owner is gone. `suffixOf` gives the guests' suffix. */
-export async function removeLeftovers(prefix: string, suffixOf: (name: string) => string | null): Promise<void> {
-  for (const name of readdirSync(PARENT)) {
-    const directory = join(PARENT, name);
+export async function removeLeftovers(
+  prefix: string,
+  suffixOf: (name: string) => string | null,
+  parent = PARENT,
+): Promise<void> {
+  for (const name of readdirSync(parent)) {
+    const directory = join(parent, name);
     if (!name.startsWith(prefix) || !isOwnDirectory(directory)) continue;
     const owner = readOrEmpty(join(directory, OWNER_FILE));
     if (owner === '' || readOrEmpty(`/proc/${owner}/cmdline`) !== '') continue;

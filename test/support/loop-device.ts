@@ -6,8 +6,8 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync 
 import { basename, join } from 'node:path';
 import { execute, output } from './command.js';
 import type { Lab } from './lab.js';
+import { LAB_PARENT } from './lab-kind.js';
 import { exposeDevice, runInNamespace } from './lab-namespace.js';
-import { PARENT } from './leftovers.js';
 
 const MEBIBYTE = 1024 * 1024;
 const PARTITION_START_SECTOR = 2048;
@@ -55,7 +55,7 @@ export async function makeLoopDevice(
 export async function makeFileSystem(lab: Lab, device: LoopDevice): Promise<string> {
   const source = device.partition?.path ?? device.path;
   await output('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', source]);
-  const directory = join(PARENT, `${MOUNT_PREFIX}${lab.suffix}-${basename(source)}`);
+  const directory = join(LAB_PARENT, `${MOUNT_PREFIX}${lab.suffix}-${basename(source)}`);
   mkdirSync(directory, { mode: 0o755 });
   await output('mount', [source, directory]);
   lab.cleanup.defer(`unmount ${directory}`, async () => {
@@ -74,17 +74,17 @@ function deviceNumber(path: string): string {
 
 /** Mounts, and loop devices over files, of labs whose directory is gone. */
 async function removeLeftovers(): Promise<void> {
-  const labs = readdirSync(PARENT).filter((name) => name.startsWith(LAB_PREFIX));
-  for (const name of readdirSync(PARENT).filter((each) => each.startsWith(MOUNT_PREFIX))) {
+  const labs = readdirSync(LAB_PARENT).filter((name) => name.startsWith(LAB_PREFIX));
+  for (const name of readdirSync(LAB_PARENT).filter((each) => each.startsWith(MOUNT_PREFIX))) {
     const suffix = name.slice(MOUNT_PREFIX.length).split('-')[0] ?? '';
     if (labs.some((lab) => lab.startsWith(`${LAB_PREFIX}${suffix}-`))) continue;
-    await execute('umount', [join(PARENT, name)]);
-    rmdirSync(join(PARENT, name));
+    await execute('umount', [join(LAB_PARENT, name)]);
+    rmdirSync(join(LAB_PARENT, name));
   }
   const listed = await output('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']);
   for (const line of listed.split('\n')) {
     const [, device, parent, lab = ''] = /^(\/dev\/loop\d+) (.*)\/([^/]+)\/loop-\d+\.img/.exec(line) ?? [];
-    if (device === undefined || parent !== PARENT || !lab.startsWith(LAB_PREFIX) || labs.includes(lab)) continue;
+    if (device === undefined || parent !== LAB_PARENT || !lab.startsWith(LAB_PREFIX) || labs.includes(lab)) continue;
     await execute('losetup', ['--detach', device]);
   }
 }

@@ -7,8 +7,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { execute, output } from './command.js';
 import type { Lab } from './lab.js';
+import { LAB_PARENT } from './lab-kind.js';
 import { exposeDevice } from './lab-namespace.js';
-import { PARENT } from './leftovers.js';
 import { installTcStandIn, type KernelOption, missingForBandwidth } from './tc-stand-in.js';
 import { sleep, waitUntil } from './wait.js';
 
@@ -104,7 +104,7 @@ export class Flood {
 }
 
 async function removeLeftovers(): Promise<void> {
-  const labs = readdirSync(PARENT).flatMap((name) => /^virtslad-lab-([0-9a-f]+)-/.exec(name)?.[1] ?? []);
+  const labs = readdirSync(LAB_PARENT).flatMap((name) => /^virtslad-lab-([0-9a-f]+)-/.exec(name)?.[1] ?? []);
   for (const name of readdirSync('/sys/class/net')) {
     const suffix = new RegExp(`^${PREFIX}([0-9a-f]{6})[bi]\\d+$`).exec(name)?.[1];
     if (suffix !== undefined && !labs.includes(suffix)) await execute('ip', ['link', 'del', name]);

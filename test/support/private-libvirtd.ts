@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync
 import { join } from 'node:path';
 import type { Cleanup } from './cleanup.js';
 import { execute } from './command.js';
-import type { Libvirt } from './guest.js';
+import type { LabLibvirtd } from './shared-libvirtd.js';
 import { waitUntil } from './wait.js';
 
 /** Directory of the private copy → what it is mounted over. */
@@ -55,7 +55,7 @@ security_driver = "none"
 namespaces = []
 `;
 
-export class PrivateLibvirtd implements Libvirt {
+export class PrivateLibvirtd implements LabLibvirtd {
   readonly uri: string;
   readonly runDir: string;
   readonly #directory: string;
