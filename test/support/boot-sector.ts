@@ -1,7 +1,7 @@
 /**
  * Guests without an operating system: the 512 bytes that a PC's BIOS loads to 0x7c00 and jumps to. Each program does
- * one thing for ever: keep every vCPU busy, halt, read or write a disk, send frames, touch memory. Gives the bytes of a
- * raw disk. Those that call the BIOS do so from one vCPU, which is busy all the time: the BIOS waits by polling.
+ * one thing for ever: keep every vCPU busy, halt, read or write a disk, send frames, touch or keep memory. Gives the bytes
+ * of a raw disk. Those that call the BIOS do so from one vCPU, which is busy all the time: the BIOS waits by polling.
  */
 
 /** Keeps every vCPU busy, also one that is plugged in later; lets go of devices that are unplugged (machine `pc`). */
@@ -38,7 +38,19 @@ export interface TouchProgram {
   readonly toBytes: number;
 }
 
-export type BootProgram = BurnProgram | IdleProgram | DiskProgram | SendProgram | TouchProgram;
+/**
+ * Fills memory from 1 MiB to `toBytes` with dwords that no other boot would have, once, then counts at
+ * {@link TICKS_ADDRESS} some 18 times a second.
+ */
+export interface KeepProgram {
+  readonly kind: 'keep';
+  readonly toBytes: number;
+}
+
+export type BootProgram = BurnProgram | IdleProgram | DiskProgram | SendProgram | TouchProgram | KeepProgram;
+
+/** A dword that {@link KeepProgram} adds 1 to with each interrupt of the BIOS's clock; 0 until memory is filled. */
+export const TICKS_ADDRESS = 0x600;
 
 /** Requests of 512 bytes: for limits in requests. */
 export const READ_SMALL: DiskProgram = { kind: 'read', sectorsPerRequest: 1 };
@@ -205,6 +217,42 @@ function touchProgram({ toBytes }: TouchProgram): number[] {
   ];
 }
 
+/** As touchProgram begins; the first dword is the time stamp counter's, and each is the one before plus an odd number. */
+// biome-ignore format: one instruction a line
+function keepProgram({ toBytes }: KeepProgram): number[] {
+  return [
+    0xfa,                                                     // cli
+    0x66, 0x31, 0xc0,                                         // xor  eax, eax
+    0x8e, 0xd8,                                               // mov  ds, ax
+    0x66, 0xa3, ...uint16(TICKS_ADDRESS),                     // mov  [ticks], eax
+    0x0f, 0x01, 0x16, 0x5f, 0x7c,                             // lgdt [gdtr]
+    0x0f, 0x20, 0xc0,                                         // mov  eax, cr0
+    0x0c, 0x01,                                               // or   al, 1
+    0x0f, 0x22, 0xc0,                                         // mov  cr0, eax
+    0xeb, 0x00,                                               // jmp  next
+    0xbb, 0x08, 0x00,                                         // mov  bx, 8
+    0x8e, 0xdb,                                               // mov  ds, bx
+    0x24, 0xfe,                                               // and  al, 0xfe
+    0x0f, 0x22, 0xc0,                                         // mov  cr0, eax
+    0x0f, 0x31,                                               // rdtsc
+    0x66, 0xbe, ...uint32(MEBIBYTE),                          // mov  esi, 1 MiB
+    0x67, 0x66, 0x89, 0x06,                                   // mov  [esi], eax            <- dword
+    0x66, 0x05, ...uint32(0x9e3779b9),                        // add  eax, an odd number
+    0x66, 0x83, 0xc6, 0x04,                                   // add  esi, 4
+    0x66, 0x81, 0xfe, ...uint32(toBytes),                     // cmp  esi, end
+    0x72, 0xe9,                                               // jb   dword
+    0x31, 0xdb,                                               // xor  bx, bx
+    0x8e, 0xdb,                                               // mov  ds, bx (the BIOS would put back 8)
+    0xfb,                                                     // sti                        <- again
+    0xf4,                                                     // hlt
+    0x66, 0xff, 0x06, ...uint16(TICKS_ADDRESS),               // inc  dword [ticks]
+    0xeb, 0xf7,                                               // jmp  again
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,           // GDT: null,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x92, 0xcf, 0x00,           // flat data
+    0x0f, 0x00, 0x4f, 0x7c, 0x00, 0x00,                       // gdtr: 15 bytes at the GDT
+  ];
+}
+
 /** A raw disk that boots `program`. Every byte is written, so that reads of it reach the device below. */
 export function bootDisk(program: BootProgram, diskBytes = MEBIBYTE): Buffer {
   const disk = Buffer.alloc(diskBytes);
@@ -226,7 +274,13 @@ function codeOf(program: BootProgram): readonly number[] {
       return sendProgram(program);
     case 'touch':
       return touchProgram(program);
+    case 'keep':
+      return keepProgram(program);
   }
+}
+
+function uint16(value: number): number[] {
+  return [value & 0xff, value >> 8];
 }
 
 function uint32(value: number): number[] {
