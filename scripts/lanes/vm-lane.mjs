@@ -95,7 +95,11 @@ async function runFile({ machine, file, limitSeconds, grep, signal, onTest }) {
   child.stderr.setEncoding('utf8').on('data', (text) => {
     output += text;
   });
-  const stop = () => child.kill('SIGTERM');
+  const stop = () => {
+    // In a VM that stays, the file cleans up behind itself.
+    machine.spawn('pkill -TERM -f events-reporter.mjs', { stdio: 'ignore' }).on('error', () => {});
+    setTimeout(() => child.kill('SIGTERM'), 1000).unref();
+  };
   signal.addEventListener('abort', stop, { once: true });
   const { code, killedBy } = await new Promise((resolve) => {
     child.once('error', (error) => resolve({ code: 1, killedBy: error.message }));

@@ -32,7 +32,7 @@ export async function sync(machine, { signal, say }) {
   if (packed.code !== 0) throw new SetupError('tar failed', packed.output);
   const clear = 'rm -rf /usr/lib/virtslad/dist /opt/virtslad-tests/build';
   await send(machine, createReadStream(tar), `${clear} && tar -C / --no-same-owner -xf -`, signal);
-  const restart = 'systemctl daemon-reload && systemctl reset-failed virtslad; systemctl restart virtslad';
+  const restart = 'systemctl daemon-reload && systemctl reset-failed virtslad; systemctl --no-block restart virtslad';
   await machine.output(`restorecon -RF ${RELABEL} /opt /usr/share/selinux 2>/dev/null; ${restart}`, {
     signal,
     seconds: 300,

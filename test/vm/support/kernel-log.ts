@@ -21,9 +21,9 @@ const SURPRISES: readonly RegExp[] = [
   /\baudit: backlog limit exceeded\b/,
 ];
 
-/** Lines of the kernel (they begin with a time stamp) that say that something is wrong with it. */
+/** Lines of the kernel (they have its time stamp) that say that something is wrong with it. */
 export function kernelSurprises(console: string): string[] {
   return console
     .split(/\r*\n/)
-    .filter((line) => /^\[ *\d+\.\d+\] /.test(line) && SURPRISES.some((pattern) => pattern.test(line)));
+    .filter((line) => /\[ *\d+\.\d{6}\] /.test(line) && SURPRISES.some((pattern) => pattern.test(line)));
 }
