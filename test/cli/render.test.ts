@@ -66,6 +66,16 @@ describe('plan', () => {
       /^ {2}\+ host\.memory-guarantee {2}machine\.slice\/memory\.low 0B → 2GiB {2}policy\n {2}\+ host\.memory-guarantee {2}machine\.slice\/memory\.min 0B → 1GiB {2}policy$/m,
     );
   });
+  test('says of the io cost controller for which disk', () => {
+    const base = { uuid: 'host', domain: 'host', className: null, control: 'host.io-cost', source: null } as const;
+    const path = '/sys/fs/cgroup/io.cost.qos';
+    const at = (device: string, from: string, to: string, action: PlannedChange['action']): PlannedChange => {
+      return { ...base, key: `io.cost.qos ${device}`, path, action, from, to, why: 'policy' };
+    };
+    const changes = [at('8:0', 'enable=0', 'enable=1', 'add'), at('8:16', 'enable=0', 'enable=1', 'add')];
+    const text = renderPlan({ ...fixturePlan(), changes }, READER);
+    assert.match(text, /^ {2}\+ host\.io-cost +8:0 off → on +policy\n {2}\+ host\.io-cost +8:16 off → on +policy$/m);
+  });
   test('a long value does not push the short ones aside', () => {
     const plan = fixturePlan();
     const [guest] = plan.changes;
@@ -111,6 +121,27 @@ describe('plan', () => {
 
 describe('status', () => {
   test('as text', () => golden('status.txt', renderStatus(snapshot, READER, 'daemon')));
+  test('says for which disks the io cost controller was switched on, and what is amiss', () => {
+    const on = { desired: true, actual: true, ours: true, status: 'holds', reason: null } as const;
+    const ioCost = [
+      { ...on, device: '8:0', name: 'sda' },
+      { ...on, device: '8:16', name: 'sdb', ours: false },
+      {
+        ...on,
+        device: '8:32',
+        name: 'sdc',
+        actual: false,
+        status: 'failed',
+        reason: 'the kernel\u001b refused',
+      } as const,
+    ];
+    const text = renderStatus({ ...snapshot, host: { ...snapshot.host, ioCost } }, READER, 'daemon');
+    const lines = text.split('\n').filter((line) => line.startsWith('io cost'));
+    assert.deepEqual(lines, [
+      'io cost      switched on by virtslad for sda (8:0), so that disk weights count',
+      'io cost      sdc (8:32) is off, on needed; failed: the kernel\\u001b refused',
+    ]);
+  });
   test('at 80 columns', () => golden('status-80.txt', renderStatus(snapshot, { ...READER, width: 80 }, 'daemon')));
   test('in colour', () =>
     golden('status-colour.txt', renderStatus(snapshot, { ...READER, width: 120, color: true }, 'daemon')));

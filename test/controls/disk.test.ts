@@ -324,6 +324,13 @@ describe('disk.weight', () => {
     assert.match(String(on('v2', 'bfq', ['weight']).found), /^unsupported: this kernel/);
     assert.match(String(on('v1-nested', 'bfq').found), /^unsupported: on cgroup v1 systemd/);
   });
+  test('where nobody keeps weights and the class lets the daemon see to it, the reason says who does', () => {
+    const onHost = { hostDevices: { vda: onDisk('8:0', 'sda') } };
+    const reason = (layout: Layout) =>
+      textsOf(desiredOf(diskWeight, 'disk: { weight: 400, iocost: true }', guestOn(layout, withDisks([VDA], onHost))));
+    assert.match(String(reason('v2')), /^unsupported: nothing keeps weights on sda: host\.io-cost has not switched/);
+    assert.match(String(reason('v1')), /neither the BFQ scheduler nor/);
+  });
   test('libvirt’s weight reads as the text that it makes', () => {
     const xml = (control: Control, key: string, layout: Layout) =>
       control.fromXml?.(

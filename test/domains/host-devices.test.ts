@@ -173,6 +173,59 @@ describe('what cannot be told', () => {
   });
 });
 
+describe('another keeper of weights', () => {
+  let keeper: 'bfq' | 'iocost' | null;
+  beforeEach(() => {
+    keeper = null;
+    block = {
+      ...block,
+      diskQueue: async () => ({
+        scheduler: 'none',
+        rotational: true,
+        ioCost: keeper === 'iocost',
+        weightsKeptBy: keeper,
+      }),
+    };
+  });
+  const kept = (target = 'vda'): unknown => {
+    const device = found(target);
+    return device?.ok === true ? device.disks[0]?.weightsKeptBy : undefined;
+  };
+
+  test('of one disk is learnt at once for all guests on it, without a look at their images', async () => {
+    images.set('/images/b', file('8:16'));
+    await want(guest([VDA]));
+    await want(guest([VDA], { uuid: 'web' }));
+    await want(guest([VDB], { uuid: 'mail' }));
+    const [before, told] = [looks.length, learnt.length];
+    keeper = 'iocost';
+    await devices.learnKeeper('8:0');
+    assert.deepEqual(
+      learnt.slice(told).map(({ uuid }) => uuid),
+      ['db', 'web'],
+    );
+    assert.equal(kept(), 'iocost');
+    await devices.learnKeeper('8:0');
+    assert.deepEqual([looks.length, learnt.length], [before, told + 2]);
+  });
+
+  test('is not forgotten for a look that began before', async () => {
+    let answer: (device: ImageDevice) => void = () => undefined;
+    images.set('/images/b', new Promise((resolve) => (answer = resolve)));
+    devices.want(guest([VDA, VDB]));
+    await new Promise(setImmediate);
+    keeper = 'iocost';
+    await devices.learnKeeper('8:0');
+    answer(file('8:0'));
+    await devices.idle();
+    assert.deepEqual([kept('vda'), kept('vdb')], ['iocost', 'iocost']);
+    keeper = 'bfq';
+    nowMs += 300_000;
+    await want(guest([VDA, VDB]));
+    assert.equal(kept(), 'bfq');
+  });
+});
+
 test('a guest that has gone is forgotten, with what its paths meant', async () => {
   await want(guest([VDA, VDB]));
   devices.forget('db');
