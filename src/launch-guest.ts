@@ -71,6 +71,7 @@ export async function launchGuest(options: LaunchOptions): Promise<NotStarted> {
   if (exact === null) throw new VirtsladError(NO_DASHES);
   await refuseRivals(read.request, uuid, config);
   for (const note of chosen.notes) options.note(note);
+  if (read.request.unrecognised) options.note('a daemon will not see this guest: it knows QEMU by its program’s name');
   const register = openRegister(config);
   await register.removeEnded(({ groups }) => removeOwnGroups(groups));
   const start = { ...options, own, request: read.request, effective: chosen.effective, path: program.path };

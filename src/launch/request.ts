@@ -2,6 +2,7 @@
  * What the words given to `virtslad launch` ask for: a guest that QEMU can become in place of this process, or why not.
  * Pure. Nothing of the words is changed; what they say of the guest is read as it will be from the running process.
  */
+import { basename } from 'node:path';
 import { type BareCommand, parseCommand } from '../domains/bare-command.js';
 import { has, merged, parseOptions, type QemuOption, valuesOf } from '../domains/bare-options.js';
 import { isGuest, isLibvirtCommand } from '../domains/bare-origin.js';
@@ -12,6 +13,8 @@ export interface LaunchRequest {
   readonly program: string;
   readonly command: BareCommand;
   readonly usesKvm: boolean;
+  /** The daemon will not take it for a guest: it knows QEMU by the name of its program. */
+  readonly unrecognised: boolean;
   /** Open descriptors that the words name (`-netdev tap,fd=5`, `-add-fd`, `-incoming fd:7`), ascending. */
   readonly descriptors: readonly number[];
 }
@@ -20,6 +23,8 @@ export type ReadRequest =
   | { readonly ok: true; readonly request: LaunchRequest }
   | { readonly ok: false; readonly problem: Problem };
 
+/** As src/host/proc/qemu-processes.ts looks for them. */
+const QEMU_PROGRAM = /^(?:\.?qemu-system-|qemu-kvm$|kvm$)/;
 /** The kernel's bound on descriptors, fs.nr_open. */
 const DESCRIPTOR_MAX = 2 ** 20;
 
@@ -40,7 +45,13 @@ export function readRequest(words: readonly string[]): ReadRequest {
   }
   return {
     ok: true,
-    request: { program, command, usesKvm: usesKvm(program, options), descriptors: descriptorsIn(options) },
+    request: {
+      program,
+      command,
+      usesKvm: usesKvm(program, options),
+      unrecognised: !QEMU_PROGRAM.test(basename(program)),
+      descriptors: descriptorsIn(options),
+    },
   };
 }
 

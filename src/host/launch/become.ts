@@ -67,7 +67,14 @@ export function become(program: Program): NotBecome {
     bind(libc, 'setrlimit', ['int', 'void *'])(RLIMIT_NOFILE, new BigUint64Array([files.soft, files.hard]));
   }
   execve(path, words, environment);
-  return { step: 'exec', errno: getSystemErrorName(-lastErrno()) };
+  return { step: 'exec', errno: errnoName(lastErrno()) };
+}
+
+/** Node has no name for this one. */
+const ENOEXEC = 8;
+
+function errnoName(errno: number): string {
+  return errno === ENOEXEC ? 'ENOEXEC' : getSystemErrorName(-errno);
 }
 
 /** Checked by the kernel when it is written: a label that the policy does not know is refused here. */

@@ -1,0 +1,111 @@
+/** `virtslad launch` as a child process, over policy, state and run directories of its own, without a daemon. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VIRTSLAD } from './paths.js';
+import { waitUntil } from './wait.js';
+
+export interface LaunchEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface LaunchBenchOptions {
+  readonly policy: string;
+  /** More flags for every launch. */
+  readonly flags?: readonly string[];
+}
+
+export class LaunchBench {
+  readonly stateDir: string;
+  readonly policyDir: string;
+  readonly flags: readonly string[];
+  readonly #children = new Set<Launched>();
+
+  /** `directory` must exist and be root's alone. */
+  constructor(directory: string, { policy, flags = [] }: LaunchBenchOptions) {
+    this.stateDir = join(directory, 'launch-state');
+    this.policyDir = join(directory, 'launch-policies');
+    for (const path of [this.stateDir, this.policyDir]) mkdirSync(path, { mode: 0o755 });
+    writeFileSync(join(this.policyDir, '10-launch.yaml'), policy, { mode: 0o644 });
+    const dirs = [
+      '--policy-dir',
+      this.policyDir,
+      '--state-dir',
+      this.stateDir,
+      '--run-dir',
+      join(directory, 'launch-run'),
+    ];
+    this.flags = [...dirs, '--libvirt-uri', 'none', ...flags];
+  }
+
+  /** `before`: a program that runs it, with its words. Later flags count. */
+  launch(flags: readonly string[], qemu: readonly string[], options: LaunchSpawn = {}): Launched {
+    const words = [process.execPath, VIRTSLAD, 'launch', ...this.flags, ...flags, '--', ...qemu];
+    const launched = new Launched([...(options.before ?? []), ...words], options);
+    this.#children.add(launched);
+    return launched;
+  }
+
+  /** Kills what still runs. */
+  async close(): Promise<void> {
+    for (const child of this.#children) await child.kill('SIGKILL');
+  }
+}
+
+export interface LaunchSpawn {
+  readonly before?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** A descriptor that it inherits as number 3. */
+  readonly third?: number;
+}
+
+export class Launched {
+  readonly end: Promise<LaunchEnd>;
+  readonly #child: ChildProcess;
+  stderr = '';
+  #stdout = '';
+
+  constructor([file = '', ...words]: readonly string[], { env, cwd, third }: LaunchSpawn) {
+    this.#child = spawn(file, words, {
+      stdio: ['ignore', 'pipe', 'pipe', ...(third === undefined ? [] : [third])],
+      ...(env && { env }),
+      ...(cwd && { cwd }),
+    });
+    this.#child.stdout?.setEncoding('latin1').on('data', (text: string) => {
+      this.#stdout += text;
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.end = new Promise((resolve) => {
+      this.#child.once('close', (code, signal) => {
+        resolve({ code, signal, stdout: this.#stdout, stderr: this.stderr });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Returns in the moment in which the process is QEMU. */
+  async untilQemu(): Promise<void> {
+    await waitUntil(
+      'the process to be QEMU',
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`not started (${this.#child.exitCode}): ${this.stderr}`);
+        return readFileSync(`/proc/${this.pid}/comm`, 'latin1').startsWith('qemu');
+      },
+      { seconds: 30, everyMs: 2 },
+    );
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<LaunchEnd> {
+    this.#child.kill(signal);
+    return this.end;
+  }
+}
