@@ -22,8 +22,10 @@ export async function build({ tests = false, demo = false, signal } = {}) {
     });
     if (tsc.code !== 0) failures.push(`tsc -p ${project} failed\n${tsc.output.trimEnd()}`);
   }
-  const main = join(ROOT, 'dist', 'main.js');
-  if (existsSync(main)) chmodSync(main, 0o755);
+  for (const entry of ['main.js', 'launch.js']) {
+    const path = join(ROOT, 'dist', entry);
+    if (existsSync(path)) chmodSync(path, 0o755);
+  }
   if (failures.length > 0) throw new SetupError(failures.join('\n'));
 }
 
