@@ -43,7 +43,7 @@ export async function ensurePolicy(base, { signal, say }) {
   const script = join(SCRIPTS, 'policy.sh');
   const cil = join(SCRIPTS, 'lane.cil');
   const inputs = [script, cil, ...sources.map((name) => join(SELINUX_SOURCES, name))];
-  const path = join(base.directory, `policy-${hashOf(inputs.map((input) => readFileSync(input)))}.tar`);
+  const path = join(base.directory, `policy-${hashOf(inputs.map((input) => readFileSync(input)))}.tar.gz`);
   if (!existsSync(path)) {
     say('Compiling the SELinux policy of the VM, some seconds …');
     const make = `${NAMESPACE.join(' ')} sh "$1" "$2" "$3" "$4" "$new"`;

@@ -7,8 +7,8 @@ import { run, SetupError } from '../child.mjs';
 import { hashOf } from './vm-cache.mjs';
 import { ensureBase, ensurePolicy, makeInstalledTree } from './vm-image.mjs';
 
-const RELABEL =
-  '/usr/lib/virtslad /usr/lib/systemd/system/virtslad.service /etc/virtslad /var/lib/virtslad /run/virtslad';
+/** What the module gives a label of its own. */
+const RELABEL = '/usr/lib/systemd/system/virtslad.service /etc/virtslad /var/lib/virtslad /run/virtslad';
 
 /** The daemon is restarted. */
 export async function sync(machine, { signal, say }) {
@@ -20,7 +20,7 @@ export async function sync(machine, { signal, say }) {
   };
   if (now.policy !== sent.policy) {
     say('Loading the SELinux policy …');
-    await send(machine, createReadStream(now.policy), 'tar -C / --no-same-owner -xf - && load_policy', signal);
+    await send(machine, createReadStream(now.policy), 'tar -C / --no-same-owner -xzf - && load_policy', signal);
   }
   const tree = join(machine.directory, 'tree');
   await makeInstalledTree(tree, { signal });
@@ -28,12 +28,13 @@ export async function sync(machine, { signal, say }) {
   const exclude =
     now.modules === sent.modules ? ['--exclude=./usr/lib/virtslad/node_modules'] : ['--exclude=./nothing'];
   // What an operator changed in /etc stays, as with the package.
-  const packed = await run('tar', ['-C', tree, ...exclude, '--exclude=./etc', '-cf', tar, '.'], { signal });
+  const packed = await run('tar', ['-C', tree, ...exclude, '--exclude=./etc', '-czf', tar, '.'], { signal });
   if (packed.code !== 0) throw new SetupError('tar failed', packed.output);
   const clear = 'rm -rf /usr/lib/virtslad/dist /opt/virtslad-tests/build';
-  await send(machine, createReadStream(tar), `${clear} && tar -C / --no-same-owner -xf -`, signal);
+  await send(machine, createReadStream(tar), `${clear} && tar -C / --no-same-owner -xzf -`, signal);
   const restart = 'systemctl daemon-reload && systemctl reset-failed virtslad; systemctl --no-block restart virtslad';
-  await machine.output(`restorecon -RF ${RELABEL} /opt /usr/share/selinux 2>/dev/null; ${restart}`, {
+  const code = now.modules === sent.modules ? '/usr/lib/virtslad/dist' : '/usr/lib/virtslad';
+  await machine.output(`restorecon -RF ${code} ${RELABEL} 2>/dev/null; ${restart}`, {
     signal,
     seconds: 300,
   });

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the policy layer of the VM lane: Debian's SELinux policy with what the lane adds to it and with virtslad's own module.
 #   policy.sh BASE_IMAGE SOURCES LANE_CIL OUTPUT   SOURCES: packaging/selinux, or a directory that is not there
-# Writes a tar file that is unpacked over the base. Runs as root in a mount namespace of its own. The module is compiled and
+# Writes a compressed tar file that is unpacked over the base. Runs as root in a mount namespace of its own. The module is compiled and
 # linked here with the base's own tools, which takes some seconds; in the guest it takes minutes.
 set -eu
 base=$1 sources=$2 cil=$3 output=$4
@@ -30,7 +30,9 @@ fi
 chroot "$root" sh -c 'exec semodule -n $(printf " -i %s" /lane/*.cil $(find /usr/share/selinux/packages/virtslad -type f))'
 rm -r "$root/lane"
 
-tar -C "$root" -cf "$work/tar" etc/selinux/default var/lib/selinux/default usr/share/selinux/packages/virtslad
+# Debian's own modules are in the base.
+tar -C "$root" --exclude=var/lib/selinux/default/active/modules/100 -czf "$work/tar" \
+  etc/selinux/default var/lib/selinux/default usr/share/selinux/packages/virtslad
 mv "$work/tar" "$output"
 umount "$root/proc" "$root"
 rm -r "$work"

@@ -17,7 +17,7 @@ mount -t proc proc "$root/proc"
 cp -L "$node" "$root/usr/bin/node"
 chroot "$root" node --version >/dev/null
 DESTDIR=$root SELINUX_MODULE=none sh "$repository/packaging/install.sh"
-tar -C "$root" --no-same-owner -xf "$policy"
+tar -C "$root" --no-same-owner -xzf "$policy"
 chroot "$root" systemctl --quiet enable virtslad.service
 # The serial console is the kernel's record; nobody can type there.
 ln -sf /dev/null "$root/etc/systemd/system/serial-getty@ttyS0.service"
