@@ -1,5 +1,4 @@
 /** Wires what is concerned with labels: the audit, the pairs of static labels, and what a class asks to be done. */
-import { statfs } from 'node:fs/promises';
 import type { Config } from './config/types.js';
 import type { HostFacts } from './controls/control.js';
 import { svirtLabel } from './controls/svirt-label.js';
@@ -8,6 +7,7 @@ import { isAlive } from './domains/locate.js';
 import type { Domain } from './domains/types.js';
 import type { Clock } from './host/clock.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
+import { type FreeSpace, readSaveSpace } from './host/libvirt/save-space.js';
 import { FileLabels } from './host/selinux/file-labels.js';
 import type { FileLabelReader, ImageRelabeler, ProcessLabelReader, SecurityReader } from './host/selinux/ports.js';
 import { readProcessLabel } from './host/selinux/process-label.js';
@@ -33,7 +33,7 @@ export interface SecurityInstead {
   readonly status: SecurityReader;
   readonly processLabel: ProcessLabelReader;
   readonly images: FileLabelReader & ImageRelabeler;
-  readonly freeBytes: () => Promise<number | null>;
+  readonly saveSpace: () => Promise<FreeSpace>;
 }
 
 export interface LabelsOptions {
@@ -57,8 +57,6 @@ export interface LabelsOptions {
   onLearnt(uuid: string): void;
 }
 
-const SPACE_DEADLINE_MS = 2_000;
-
 export function assembleLabels(options: LabelsOptions): Labels {
   const { classOf, clock, config, counters, gate, generations, handsOff, instead, inventory, libvirt, log } = options;
   const procRoot = config.paths.proc;
@@ -71,7 +69,7 @@ export function assembleLabels(options: LabelsOptions): Labels {
     register,
     journal: options.journal,
     log,
-    write: options.write,
+    mayAssign: () => options.write && gate.stop() === null,
     classOf,
     isHandsOff: (uuid) => handsOff.of(uuid) !== null,
     hasPolicy: () => generations.active !== null,
@@ -86,24 +84,31 @@ export function assembleLabels(options: LabelsOptions): Labels {
     classOf,
     isAlive: ({ process }) => process !== null && isAlive(process, procRoot),
   });
-  const mayAct = ({ uuid }: Domain): boolean => gate.stop() === null && handsOff.of(uuid) === null;
+  const mayBegin = ({ uuid }: Domain): boolean => gate.stop() === null && handsOff.of(uuid) === null;
   const acting = { inventory, libvirt, processLabel, state, counters, log, classOf, nowMs: () => clock.nowMs() };
-  const actions = new LabelActions({ ...acting, images, mayAct });
-  const space = new FreeSpace(instead.freeBytes ?? (() => freeBytes(config.paths.libvirtSave)));
+  const space = new SaveSpace(instead.saveSpace ?? (() => readSaveSpace(config.paths.libvirtSave, NEVER_MS)));
   const saveRestore: SaveRestore = new SaveRestore({
     ...acting,
     monotonicMs: () => clock.monotonicMs(),
-    mayBegin: mayAct,
+    mayBegin,
     isKnown: (uuid) => inventory.complete && generations.active !== null && inventory.get(uuid)?.facts !== null,
-    candidates: () => {
-      const found = inventory.all().flatMap((domain) => candidate(domain));
-      if (found.length > 0) space.look();
-      return found;
+    candidates: async () => {
+      if (!inventory.all().some(isRestorable)) return [];
+      const free = await space.read();
+      return inventory.all().flatMap((domain) => candidate(domain, free));
     },
   });
-  const candidate = (domain: Domain): Candidate[] => {
+  const actions = new LabelActions({
+    ...acting,
+    images,
+    isComplete: () => inventory.complete,
+    mayAct: (domain) => mayBegin(domain) && !saveRestore.isUnderWay(domain.uuid),
+  });
+  const isRestorable = (domain: Domain): boolean =>
+    domain.process !== null && classOf(domain)?.values.get('svirt.apply')?.value === 'save-restore';
+  const candidate = (domain: Domain, free: FreeSpace): Candidate[] => {
     const effective = classOf(domain);
-    if (effective?.values.get('svirt.apply') === undefined || domain.process === null) return [];
+    if (effective === null || !isRestorable(domain)) return [];
     const sight = inventory.sight(domain.uuid);
     const found = candidateOf({
       domain,
@@ -111,7 +116,7 @@ export function assembleLabels(options: LabelsOptions): Labels {
       desired: svirtLabel.desired(effective, domain, options.host, sight),
       defined: sight.read({ path: 'definition:seclabel' }),
       usedBytes: options.usedBytes(domain.uuid),
-      freeBytes: space.bytes,
+      space: free,
       bytesPerSecond: state.current.bytesPerSecond,
     });
     return found === null ? [] : [found];
@@ -146,40 +151,28 @@ export function assembleLabels(options: LabelsOptions): Labels {
   };
 }
 
-/** Asked beside the cycle: the directory may be on a file system that does not answer. */
-class FreeSpace {
-  readonly #ask: () => Promise<number | null>;
-  #asking = false;
-  bytes: number | null = null;
+const SPACE_DEADLINE_MS = 2_000;
+/** The longest that a timer of Node's can be. */
+const NEVER_MS = 2 ** 31 - 1;
+const SILENT: FreeSpace = { ok: false, reason: 'its file system does not answer' };
 
-  constructor(ask: () => Promise<number | null>) {
+/** One question at a time: each that is not answered keeps one of the few threads that Node has for files. */
+class SaveSpace {
+  readonly #ask: () => Promise<FreeSpace>;
+  #asking: Promise<FreeSpace> | null = null;
+
+  constructor(ask: () => Promise<FreeSpace>) {
     this.#ask = ask;
   }
 
-  look(): void {
-    if (this.#asking) return;
-    this.#asking = true;
+  async read(): Promise<FreeSpace> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null;
+    });
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), SPACE_DEADLINE_MS).unref();
+    const late = new Promise<FreeSpace>((resolve) => {
+      timer = setTimeout(() => resolve(SILENT), SPACE_DEADLINE_MS).unref();
     });
-    const answer = this.#ask().finally(() => {
-      this.#asking = false;
-    });
-    void Promise.race([answer, late]).then(
-      (bytes) => {
-        clearTimeout(timer);
-        this.bytes = bytes;
-      },
-      () => {
-        clearTimeout(timer);
-        this.bytes = null;
-      },
-    );
+    return Promise.race([this.#asking, late]).finally(() => clearTimeout(timer));
   }
-}
-
-async function freeBytes(directory: string): Promise<number | null> {
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
 }

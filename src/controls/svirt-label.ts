@@ -6,13 +6,14 @@
  */
 import type { Domain } from '../domains/types.js';
 import type { EffectiveClass } from '../policy/types.js';
-import { formatCategories, parseLabel } from '../svirt/label.js';
+import { equalCategories } from '../svirt/categories.js';
+import { parseLabel } from '../svirt/label.js';
 import { parseSeclabelText, wantedSeclabel } from '../svirt/seclabel.js';
 import { type Control, type Desired, type Override, type Place, told } from './control.js';
 import { SVIRT_KEYS } from './svirt-keys.js';
 
 export const SVIRT_LABEL = 'svirt.label';
-const SETTING = 'seclabel';
+export const SECLABEL_SETTING = 'seclabel';
 /** Of libvirt's persistent definition. */
 const DEFINITION: Place = { path: 'definition:seclabel', writer: 'libvirt', depth: 0 };
 
@@ -43,31 +44,34 @@ export const svirtLabel: Control = {
       return { ...set, display, settings: [], notes: [given, ...notes] };
     }
     if (facts?.definitionSeclabels === null) return unsupported('a transient domain has no definition to write to');
-    if (wish.mode === 'static' && security.pair === null) {
-      return unsupported(security.pairProblem ?? 'it has been given no categories yet');
+    if (wish.mode === 'static' && !isGiven(wanted, security)) {
+      if (security.pairProblem !== null) return { kind: 'refused', reason: security.pairProblem, asked, askedKey };
+      return unsupported('it is given its categories as soon as virtslad may write');
     }
     const text = wantedSeclabel({ ...wish, categories: security.pair, context: security.host.guestContext ?? DEFAULT });
     if (text === null) return { ...set, display: 'a confined label of its own', settings: [] };
-    return { ...set, display: text, settings: [{ ...DEFINITION, key: SETTING, text }] };
+    return { ...set, display: text, settings: [{ ...DEFINITION, key: SECLABEL_SETTING, text }] };
   },
 
-  place: (key, { source }) => (key === SETTING && source === 'libvirt' ? DEFINITION : null),
+  place: (key, { source }) => (key === SECLABEL_SETTING && source === 'libvirt' ? DEFINITION : null),
 
-  displayOf: (texts) => texts.get(SETTING) ?? 'unreadable',
+  displayOf: (texts) => texts.get(SECLABEL_SETTING) ?? 'unreadable',
 
   tellFor(texts) {
-    const text = texts.get(SETTING);
+    const text = texts.get(SECLABEL_SETTING);
     return text === undefined ? null : told([{ call: 'seclabel', text }]);
   },
 
   overriddenBy(desired, domain, _sight, wanted): Override | null {
     if (desired.kind !== 'set' || domain.process === null || domain.security === null) return null;
-    const { violations } = domain.security;
-    if (violations.length > 0 && wanted?.values.get('svirt.required')?.value !== false) {
-      return { status: 'violated', reason: violations.map(({ detail }) => detail).join('; '), path: null };
-    }
     const text = desired.settings[0]?.text;
-    if (text === undefined || wearsAlready(domain, text)) return null;
+    const pending = text !== undefined && !wearsAlready(domain, text);
+    const required = wanted?.values.get('svirt.required')?.value !== false;
+    const broken = domain.security.violations.filter(({ reason }) => !(pending && reason === 'wrong-type'));
+    if (broken.length > 0 && required) {
+      return { status: 'violated', reason: broken.map(({ detail }) => detail).join('; '), path: null };
+    }
+    if (!pending) return null;
     const worn = domain.security.process ?? 'a label that cannot be read';
     return { status: 'pending-restart', reason: `in force from its next start; it still runs as ${worn}`, path: null };
   },
@@ -93,6 +97,12 @@ export function wishOf(
   return mode === undefined && own === null ? null : { mode: 'dynamic', type: own };
 }
 
+/** It has a pair, and one of those that its class allows. */
+function isGiven({ values }: EffectiveClass, { pair }: NonNullable<Domain['security']>): boolean {
+  const pool = values.get('svirt.categories')?.value as readonly number[] | undefined;
+  return pair !== null && (pool === undefined || pair.every((category) => pool.includes(category)));
+}
+
 /** True when the running process wears what the definition asks for; libvirt's own choice of categories is its own. */
 export function wearsAlready({ security, facts }: Domain, text: string): boolean {
   const wanted = parseSeclabelText(text);
@@ -102,10 +112,12 @@ export function wearsAlready({ security, facts }: Domain, text: string): boolean
   const asked = parseLabel(wanted.label ?? wanted.baselabel ?? '');
   if (asked.ok && asked.label.type !== worn.label.type) return false;
   if (wanted.type === 'static') {
-    return asked.ok && formatCategories(asked.label.low.categories) === formatCategories(worn.label.low.categories);
+    return asked.ok && equalCategories(asked.label.high.categories, worn.label.high.categories);
   }
-  // A guest that was started under a label of somebody's choice keeps it.
-  return facts?.seclabels?.some(({ model, type }) => model === 'selinux' && type === 'static') !== true;
+  // A guest that was started under a label of somebody's choice, or of a type of somebody's choice, keeps it.
+  const live = facts?.seclabels?.find(({ model }) => model === 'selinux');
+  if (live === undefined) return true;
+  return live.type === 'dynamic' && (live.baselabel === null || wanted.baselabel !== null);
 }
 
 function notesOf({ security }: Domain): readonly string[] {

@@ -8,7 +8,7 @@ export class Counters {
   startsCappedBeforeResume = 0;
   suspensions = 0;
   imageRelabels = 0;
-  readonly saveRestores: Record<string, number> = { done: 0, refused: 0, failed: 0 };
+  readonly saveRestores = { done: 0, failed: 0 };
   readonly writes: Record<string, number> = {};
   readonly applyFailures: Record<string, number> = {};
   readonly driftRepairs: Record<string, number> = { libvirt: 0, systemd: 0, unknown: 0 };

@@ -44,7 +44,8 @@ const LABEL_LENGTH = 200;
 
 export class LabelAudit {
   readonly #options: LabelAuditOptions;
-  #images = new Map<string, FileLabel>();
+  /** Of which process an image was read tells whose it was: a restarted guest's may have been labelled anew since. */
+  #images: ReadonlyMap<string, ReadImages> = new Map();
   #reading: Promise<void> | null = null;
   /** Of the last look. */
   host: SecurityStatus | null = null;
@@ -56,7 +57,8 @@ export class LabelAudit {
   async look(): Promise<void> {
     const { inventory, status } = this.#options;
     const host = status.read();
-    if (this.host !== null && this.host.enforcing !== host.enforcing) this.#sayEnforcing(host);
+    const before = this.host === null ? true : this.host.enforcing;
+    if (before !== host.enforcing) this.#sayEnforcing(host);
     this.host = host;
     if (host.model !== 'selinux') {
       for (const domain of inventory.all()) this.#learn(domain, { ...NOTHING, host });
@@ -66,7 +68,11 @@ export class LabelAudit {
     const read = new Map<string, Reading>();
     await inSlices(inventory.all(), (domain) => {
       const { process, uuid } = domain;
-      if (process !== null) read.set(uuid, { process, raw: this.#wornBy(domain) });
+      // Until QEMU is executed its process wears libvirt's own label.
+      if (process === null || domain.state === 'starting') return;
+      const raw = this.#options.processLabel(process.pid);
+      // One that has ended, or whose number another has by now, wears nothing that could be judged.
+      if (this.#options.isAlive(domain)) read.set(uuid, { process, raw });
     });
     this.#judge(host, read);
   }
@@ -105,12 +111,6 @@ export class LabelAudit {
     }
   }
 
-  #wornBy(domain: Domain): string | null {
-    const { isAlive, processLabel } = this.#options;
-    const raw = domain.process === null ? null : processLabel(domain.process.pid);
-    return isAlive(domain) ? raw : null;
-  }
-
   #guestLabel(domain: Domain, host: SecurityStatus, raw: string | null): GuestLabel {
     const type = this.#options.classOf(domain)?.values.get('svirt.type')?.value as string | undefined;
     return {
@@ -119,21 +119,17 @@ export class LabelAudit {
       raw,
       allowedTypes: type === undefined ? [...GUEST_TYPES, ...host.guestTypes] : [type],
       wanted: labelledWith(domain),
-      images: imagesOf(domain, this.#images),
+      images: imagesOf(domain, this.#images.get(domain.uuid)),
     };
   }
 
   async #readImages(): Promise<void> {
     const { fileLabels, inventory } = this.#options;
     this.#reading ??= (async () => {
-      const paths = new Set(
-        inventory
-          .all()
-          .filter(({ process }) => process !== null)
-          .flatMap(pathsOf),
-      );
-      const labels = await fileLabels.read([...paths]);
-      this.#images = new Map(labels.map((one) => [one.path, one]));
+      const running = inventory.all().filter(({ process, state }) => process !== null && state !== 'starting');
+      const labels = await fileLabels.read([...new Set(running.flatMap(pathsOf))]);
+      const byPath = new Map(labels.map((one) => [one.path, one]));
+      this.#images = new Map(running.map(({ process, uuid }) => [uuid, { process, byPath }]));
     })().finally(() => {
       this.#reading = null;
     });
@@ -171,14 +167,19 @@ export class LabelAudit {
 
   #sayEnforcing({ enforcing }: SecurityStatus): void {
     if (enforcing === true) this.#options.log.info('svirt.enforcing', {}, 'SELinux enforces again');
-    else
-      this.#options.log.error('svirt.permissive', {}, 'SELinux denies nothing any more: labels do not isolate guests');
+    if (enforcing === false)
+      this.#options.log.error('svirt.permissive', {}, 'SELinux is permissive: labels do not isolate guests');
   }
 }
 
 interface Reading {
   readonly process: NonNullable<Domain['process']>;
   readonly raw: string | null;
+}
+
+interface ReadImages {
+  readonly process: Domain['process'];
+  readonly byPath: ReadonlyMap<string, FileLabel>;
 }
 
 const NOTHING = { process: null, pair: null, pairProblem: null, violations: [], notes: [] } as const;
@@ -204,11 +205,13 @@ function pathsOf({ facts }: Domain): readonly string[] {
   return facts?.tuning.disks.flatMap(({ path, empty }) => (path === null || empty ? [] : [path])) ?? [];
 }
 
-function imagesOf(domain: Domain, images: ReadonlyMap<string, FileLabel>): readonly ImageLabel[] {
+function imagesOf(domain: Domain, read: ReadImages | undefined): readonly ImageLabel[] {
+  if (read === undefined || read.process?.pid !== domain.process?.pid) return [];
+  if (read.process?.startTicks !== domain.process?.startTicks) return [];
   const managed = labelsImages(domain);
   return (domain.facts?.tuning.disks ?? []).flatMap((disk): ImageLabel[] => {
     const { target, path, empty, readOnly, shareable, unlabelled } = disk;
-    const found = path === null || empty ? undefined : images.get(path);
+    const found = path === null || empty ? undefined : read.byPath.get(path);
     if (path === null || found === undefined) return [];
     const common = { target, path, raw: found.label, problem: found.problem, readOnly };
     return [{ ...common, shareable: shareable === true, managed: managed && unlabelled !== true }];

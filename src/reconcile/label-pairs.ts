@@ -3,13 +3,15 @@
  * for one, another where somebody else turns out to wear what clashes with it, and takes it back when nothing of it is
  * left in the definition, in the process and in our records.
  */
-import { svirtLabel, wishOf } from '../controls/svirt-label.js';
+import { SECLABEL_SETTING, svirtLabel, wishOf } from '../controls/svirt-label.js';
 import type { Inventory } from '../domains/inventory.js';
 import type { Domain } from '../domains/types.js';
 import type { Log } from '../log.js';
 import type { EffectiveClass } from '../policy/types.js';
 import { InUse } from '../svirt/allocator.js';
 import { type CategorySet, equalCategories } from '../svirt/categories.js';
+import { parseLabel } from '../svirt/label.js';
+import { parseSeclabelText, seclabelText } from '../svirt/seclabel.js';
 import type { Journal } from './journal.js';
 import type { LabelRegister } from './label-register.js';
 
@@ -18,8 +20,8 @@ export interface LabelPairsOptions {
   readonly register: LabelRegister;
   readonly journal: Pick<Journal, 'get'>;
   readonly log: Log;
-  /** False for a lone look: nothing is assigned. */
-  readonly write: boolean;
+  /** False for a lone look, in observe mode, under the kill switch: nothing is given and nothing taken. */
+  mayAssign(): boolean;
   classOf(domain: Domain): EffectiveClass | null;
   /** An operator wants it left alone. */
   isHandsOff(uuid: string): boolean;
@@ -71,13 +73,36 @@ export class LabelPairs {
   }
 
   async #settle(worn: Worn): Promise<void> {
-    const { hasPolicy, inventory, register, write } = this.#options;
-    await register.load({ readOnly: !write });
-    if (!write || !hasPolicy()) return;
+    const { hasPolicy, inventory, mayAssign, register } = this.#options;
+    await register.load({ readOnly: !mayAssign() });
+    if (!mayAssign() || !hasPolicy()) return;
     const wanting = new Map(inventory.all().flatMap((domain) => this.#wish(domain).map((due) => [domain.uuid, due])));
+    await this.#takeUp(wanting);
     await this.#takeBack(wanting, worn);
     const used = new InUse(worn.values());
-    for (const due of wanting.values()) if (this.#isDue(due, worn, used)) await this.#assign(due, worn);
+    for (const [uuid, due] of wanting) {
+      if (this.#isDue(due, worn, used)) await this.#assign(due, worn);
+      else if (this.#problems.delete(uuid)) this.onChange(uuid);
+    }
+  }
+
+  /** What stands in a definition by our doing is its guest's, though the register has lost it. */
+  async #takeUp(wanting: ReadonlyMap<string, Due>): Promise<void> {
+    const { journal, log, register } = this.#options;
+    const lost = [...wanting.values()].flatMap(({ domain }) => {
+      const { facts, name, uuid } = domain;
+      if (register.pairOf(uuid) !== null) return [];
+      const text = seclabelText(facts?.definitionSeclabels?.find(({ model }) => model === 'selinux') ?? null);
+      const ours = journal.get(uuid, svirtLabel.id)?.settings[SECLABEL_SETTING]?.written.includes(text) === true;
+      const categories = ours ? pairIn(text) : null;
+      return categories === null ? [] : [{ uuid, name, categories }];
+    });
+    if (lost.length === 0) return;
+    await register.rebuild(lost);
+    for (const { uuid, name, categories } of lost) {
+      log.warn('svirt.pair_taken_up', { domain: name, uuid, pair: categories }, 'the register had lost it');
+      this.onChange(uuid);
+    }
   }
 
   #wish(domain: Domain): Due[] {
@@ -129,4 +154,10 @@ export class LabelPairs {
       log.info('svirt.pair_returned', { domain: name, uuid, pair: categories });
     }
   }
+}
+
+function pairIn(text: string): readonly [number, number] | null {
+  const parsed = parseLabel(parseSeclabelText(text)?.label ?? '');
+  const [low, high, more] = parsed.ok ? parsed.label.high.categories : [];
+  return low === undefined || high === undefined || more !== undefined ? null : [low, high];
 }

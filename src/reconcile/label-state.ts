@@ -13,6 +13,8 @@ const suspension = z.object({
   /** The violations for which it was suspended. */
   violations: z.array(z.string()),
   atMs: z.number(),
+  /** False: asked of libvirt, and not known to be done. */
+  done: z.boolean(),
 });
 
 const journey = z.object({
@@ -24,6 +26,7 @@ const journey = z.object({
   to: z.string(),
   from: z.string(),
   sinceMs: z.number(),
+  maxDowntimeMs: z.number(),
 });
 
 const failure = z.object({ to: z.string(), message: z.string(), atMs: z.number() });
@@ -41,6 +44,7 @@ const stored = z.object({
 export type Suspension = z.infer<typeof suspension>;
 export type Journey = z.infer<typeof journey>;
 type Stored = z.infer<typeof stored>;
+type Change = Partial<Omit<Stored, 'version'>>;
 
 const EMPTY: Stored = { version: 1, suspended: {}, journey: null, failed: {}, bytesPerSecond: null };
 
@@ -72,13 +76,30 @@ export class LabelState {
     }
   }
 
-  /** Resolves once it is on disk. @throws when it cannot be written: what was to follow must not be done then. */
-  async change(next: Partial<Omit<Stored, 'version'>>): Promise<void> {
+  /** Resolves once it is on disk. @throws when it cannot be written: nothing is changed then, and what was to follow not done. */
+  change(next: Change): Promise<void> {
+    return this.#inTurn(async () => {
+      const whole = { ...this.#stored, ...next };
+      await this.#write(whole);
+      this.#stored = whole;
+    });
+  }
+
+  /** What is true whether it can be written or not. Never rejects; what could not be written goes with the next. */
+  async keep(next: Change): Promise<void> {
     this.#stored = { ...this.#stored, ...next };
-    const save = this.#saving.then(() => writeDurably(this.#path, `${JSON.stringify(this.#stored)}\n`));
-    this.#saving = save.catch(() => undefined);
+    await this.#inTurn(() => this.#write(this.#stored)).catch(() => undefined);
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#saving.then(work);
+    this.#saving = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write(whole: Stored): Promise<void> {
     try {
-      await save;
+      await writeDurably(this.#path, `${JSON.stringify(whole)}\n`);
       this.saveError = null;
     } catch (error) {
       this.saveError = (error as Error).message;

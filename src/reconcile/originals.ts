@@ -31,6 +31,11 @@ export function instanceOf(domain: Domain): string {
   return `${id}:${process?.pid ?? '-'}:${process?.startTicks ?? '-'}${group}`;
 }
 
+/** What is recorded of a control is true of this; a definition stays what it is from one instance to the next. */
+export function instanceFor(control: Control, domain: Domain): string {
+  return control.lasting === true ? 'definition' : instanceOf(domain);
+}
+
 /** Of a guest without libvirt, the group that its values are in; null for those that libvirt gives a new one each time. */
 export function lastingGroup({ source, cgroup }: Domain): string | null {
   return source === 'bare' && cgroup !== null ? `${cgroup.domainDir} ${cgroup.inode}` : null;
@@ -45,7 +50,7 @@ export function originalOf(input: OriginalsInput): Original {
   const { control, domain, record, setting, actual } = input;
   const found = findNow(input);
   const prior = record?.settings[setting.key];
-  const instance = instanceOf(domain);
+  const instance = instanceFor(control, domain);
   if (record !== null && prior !== undefined && confirmedIn(record, prior) === instance) return prior.original;
   if (record !== null && prior === undefined && record.instance === instance) {
     // A vCPU that was plugged in gets from libvirt what we told libvirt: its original is its siblings'.
@@ -101,7 +106,13 @@ export function adoptedRecord(control: Control, domain: Domain): JournalRecord |
   for (const [key, { original, written }] of Object.entries(settings)) {
     adopted[key] = { original: { text: original.text, from: 'metadata' }, written };
   }
-  return { uuid: domain.uuid, name: domain.name, control: control.id, instance: instanceOf(domain), settings: adopted };
+  return {
+    uuid: domain.uuid,
+    name: domain.name,
+    control: control.id,
+    instance: instanceFor(control, domain),
+    settings: adopted,
+  };
 }
 
 function findNow({ control, domain, setting, actual }: OriginalsInput): Original {

@@ -7,7 +7,7 @@ import type { Domain } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
 import type { EffectiveClass } from '../policy/types.js';
 import type { JournaledSetting, JournalRecord } from './journal-format.js';
-import { adoptedRecord, confirmedIn, instanceOf, isOurs, lastingGroup, originalOf, ownText } from './originals.js';
+import { adoptedRecord, confirmedIn, instanceFor, isOurs, lastingGroup, originalOf, ownText } from './originals.js';
 import { type LeftBehind, leftBehind, planRestore, saidByLibvirt, sightWithoutOurs, telling } from './plan-restore.js';
 import type { Why } from './types.js';
 
@@ -172,7 +172,7 @@ function nextRecord(
   input: DomainInput,
 ): JournalRecord | null {
   const { domain } = input;
-  const instance = instanceOf(domain);
+  const instance = instanceFor(control, domain);
   const stored = input.record(control.id);
   const dropped = drop.filter(({ done }) => done).map(({ key }) => key);
   const gone = stored === null ? [] : newlyGone(control, stored, domain);
@@ -258,7 +258,7 @@ function whyWritten(
   if (input.held(control.id, setting.key, setting.text)) return 'drift';
   const prior = record?.settings[setting.key];
   const sameInstance =
-    record !== null && prior !== undefined && confirmedIn(record, prior) === instanceOf(input.domain);
+    record !== null && prior !== undefined && confirmedIn(record, prior) === instanceFor(control, input.domain);
   const foreign = sameInstance && actual !== prior.original.text;
   // Neither the original nor anything of ours: someone else wrote while the daemon was away.
   return foreign && actual !== null && !prior.written.includes(actual) ? 'drift' : input.occasion;

@@ -43,8 +43,10 @@ export function settle(parts: Parts, plan: DomainPlan, outcomes: readonly WriteO
   return plan.controls.map((control) => controlOutcome(plan, control, outcomes));
 }
 
-function mayAct(parts: Parts, { domain }: DomainPlan): boolean {
-  return parts.gate.stop() === null && parts.handsOff.of(domain.uuid)?.kind !== 'held' && domain.state !== 'starting';
+function mayAct({ gate, handsOff, labels }: Parts, { domain: { state, uuid } }: DomainPlan): boolean {
+  // A call about a guest that is being saved would wait for the end of that.
+  if (state === 'starting' || labels.saveRestore.isUnderWay(uuid)) return false;
+  return gate.stop() === null && handsOff.of(uuid)?.kind !== 'held';
 }
 
 function note(parts: Parts, plan: DomainPlan, { control, write, outcome, message }: WriteOutcome): void {

@@ -19,7 +19,8 @@ import { parseIoCostDevices } from '../../src/host/block/disk-queue.js';
 import type { CgroupFiles } from '../../src/host/cgroup/kernel-files.js';
 import { pageBytes } from '../../src/host/cgroup/page-bytes.js';
 import type { Clock } from '../../src/host/clock.js';
-import type { LibvirtClient, LibvirtOutcome, TuneCall } from '../../src/host/libvirt/client.js';
+import type { LibvirtClient, LibvirtEvent, LibvirtOutcome, TuneCall } from '../../src/host/libvirt/client.js';
+import type { FreeSpace } from '../../src/host/libvirt/save-space.js';
 import type { SystemdProperties } from '../../src/host/systemd/properties.js';
 import type { Log } from '../../src/log.js';
 import { compile } from '../../src/policy/compile.js';
@@ -54,6 +55,8 @@ export interface BenchOptions {
   readonly machine?: Partial<Machine>;
   /** As with `--libvirt-uri none`. */
   readonly withoutLibvirt?: boolean;
+  /** libvirt gives labels, and processes wear what it says. */
+  readonly selinux?: boolean;
 }
 
 export interface BareOptions {
@@ -87,6 +90,8 @@ export class EmulatedBench {
   elapsedMs = 1_000_000;
   readonly clock: Clock = { nowMs: () => EPOCH_MS + this.elapsedMs, monotonicMs: () => this.elapsedMs };
   readonly #withoutLibvirt: boolean;
+  readonly #selinux: boolean;
+  readonly #options = new Map<string, Pick<FakeDomainOptions, 'name' | 'vcpus'> & { machineName?: string }>();
   readonly #guests = new Map<string, GuestOnTree>();
   readonly #scopes = new Set<string>();
   readonly #saving = new Set<Promise<void>>();
@@ -96,9 +101,9 @@ export class EmulatedBench {
   /** Every guest has a pair of its own, as libvirt gives it. */
   readonly security = new FakeSecurity(ENFORCING);
   /** Where libvirt keeps saved guests. */
-  freeBytes: number | null = 64 * GIB;
+  saveSpace: FreeSpace = { ok: true, freeBytes: 64 * GIB };
 
-  constructor(layout: LayoutName, { machine, withoutLibvirt = false }: BenchOptions = {}) {
+  constructor(layout: LayoutName, { machine, withoutLibvirt = false, selinux = false }: BenchOptions = {}) {
     this.layout = layout;
     this.tree = new HostTree(layout);
     this.kernel = emulateTrees(this.tree, { pageBytes: pageBytes(), ...machine });
@@ -114,12 +119,17 @@ export class EmulatedBench {
     // Their images are nobody's concern but of tests about labels.
     this.security.files.others = 'unsupported';
     this.#withoutLibvirt = withoutLibvirt;
+    this.#selinux = selinux;
     this.libvirt = new FakeLibvirt({
       ...(withoutLibvirt && { uri: null }),
       deadlineMs: 2,
+      selinux,
       onTune: (uuid, calls) => libvirtWrites(this, this.guest(uuid), calls),
     });
-    this.libvirt.onEvent((event) => this.#core?.events.onLibvirt(event));
+    this.libvirt.onEvent((event) => {
+      if (event.kind === 'lifecycle') this.#follow(event);
+      this.#core?.events.onLibvirt(event);
+    });
   }
 
   // ── guests ──
@@ -133,19 +143,44 @@ export class EmulatedBench {
 
   /** `machineName`: what libvirt makes of its name for the group; default: the name. */
   startGuest(uuid: string, options: Pick<FakeDomainOptions, 'name' | 'vcpus'> & { machineName?: string }): void {
-    const { name, vcpus = 1, machineName = name } = options;
+    this.#options.set(uuid, options);
     const id = this.libvirt.beginStart(uuid);
+    const guest = this.#makeGuest(uuid, id);
+    this.#applyTuning(uuid, guest);
+    this.libvirt.finishStart(uuid);
+  }
+
+  /** What the client itself saves and restores has its process and groups too. */
+  #follow({ uuid, event }: Extract<LibvirtEvent, { kind: 'lifecycle' }>): void {
+    const guest = this.#guests.get(uuid);
+    if (event === 'stopped' && guest !== undefined) this.#endGuest(guest);
+    const id = this.libvirt.id(uuid);
+    if (event === 'started' && guest === undefined && id !== null && this.#options.has(uuid)) {
+      this.#applyTuning(uuid, this.#makeGuest(uuid, id));
+    }
+  }
+
+  #makeGuest(uuid: string, id: number): GuestOnTree {
+    const { name, vcpus = 1, machineName = name } = this.#options.get(uuid) ?? fail(`${uuid} was never started`);
     const guest: GuestOnTree = { pid: this.#newPid(), uuid, name: machineName, id, vcpus };
     this.#guests.set(uuid, guest);
     this.tree.addProcess(guest.pid, this.tree.cgroupLines(guest), guest.pid, ['qemu', '-uuid', uuid]);
     this.tree.write(join(this.tree.runLibvirt, 'qemu', `${pidFileName(name)}.pid`), String(guest.pid));
     emulateGuest(this.kernel, this.tree, guest);
-    this.security.setProcessLabel(
-      guest.pid,
-      `system_u:system_r:svirt_t:s0:c${guest.pid % 500},c${500 + (guest.pid % 500)}`,
-    );
+    this.security.setProcessLabel(guest.pid, this.#labelOf(guest));
     const scope = this.tree.weightDir(guest);
     if (scope.endsWith('.scope')) this.#scopes.add(basename(scope));
+    return guest;
+  }
+
+  #labelOf({ pid, uuid }: GuestOnTree): string {
+    const usual = `system_u:system_r:svirt_t:s0:c${pid % 500},c${500 + (pid % 500)}`;
+    if (!this.#selinux) return usual;
+    const said = this.libvirt.seclabels(uuid).find(({ model }) => model === 'selinux');
+    return said?.label ?? 'system_u:system_r:unconfined_t:s0-s0:c0.c1023';
+  }
+
+  #applyTuning(uuid: string, guest: GuestOnTree): void {
     const { cpu, memory, blkio, pins } = this.libvirt.tuning(uuid);
     const calls: TuneCall[] = [];
     if (cpu.shares !== undefined) calls.push(scheduler({ cpu_shares: BigInt(cpu.shares) }));
@@ -161,17 +196,19 @@ export class EmulatedBench {
       calls.push({ call: 'pin', vcpu: Number(vcpu), cpus });
     }
     libvirtWrites(this, guest, calls);
-    this.libvirt.finishStart(uuid);
   }
 
   /** Its process and groups go, and libvirt says so. */
   stopGuest(uuid: string): void {
-    const guest = this.guest(uuid);
+    this.#endGuest(this.guest(uuid));
+    this.libvirt.stopDomain(uuid);
+  }
+
+  #endGuest(guest: GuestOnTree): void {
     this.endProcess(guest.pid);
     this.#removeGroups(guest);
     this.systemd.forget(basename(this.tree.weightDir(guest)));
-    this.#guests.delete(uuid);
-    this.libvirt.stopDomain(uuid);
+    this.#guests.delete(guest.uuid);
   }
 
   /** A vCPU is plugged in: its groups, with what libvirt gives it. */
@@ -312,6 +349,7 @@ export class EmulatedBench {
     prepare(core);
     await core.parts.journal.load({ readOnly: false });
     await core.parts.handsOff.load({ readOnly: false });
+    await core.parts.labels.state.load({ readOnly: false });
     await core.parts.generations.loadAccepted();
     this.#core = core;
     if (this.policy !== '' && !(await core.parts.generations.reload())) {
@@ -449,7 +487,7 @@ export class EmulatedBench {
           status: this.security.security,
           processLabel: this.security.processLabel,
           images: this.security.files,
-          freeBytes: async () => this.freeBytes,
+          saveSpace: async () => this.saveSpace,
         },
         loadPolicies: async () => compile([{ path: '10.yaml', text: this.policy }]),
       },
@@ -481,7 +519,7 @@ export class EmulatedBench {
           const value: unknown = Reflect.get(target, name, target);
           return typeof value === 'function' ? value.bind(target) : value;
         }
-        return async (uuid: string, id: number, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> => {
+        return async (uuid: string, id: number | null, calls: readonly TuneCall[]): Promise<LibvirtOutcome<null>> => {
           const fault = this.tuneFault(uuid, calls);
           if (fault !== null) {
             await turns(1);

@@ -11,7 +11,7 @@ import { span } from './words.js';
 
 const LABEL_LENGTH = 512;
 
-export function labelRows({ label, name }: DomainSnapshot, nowMs: number, style: Style): Row[] {
+export function labelRows({ label, uuid }: DomainSnapshot, nowMs: number, style: Style): Row[] {
   if (label === null) return [];
   const { defined, pendingRestart, process, saveRestore, suspended, violations } = label;
   const paint = violations.length > 0 ? style.red : undefined;
@@ -21,7 +21,7 @@ export function labelRows({ label, name }: DomainSnapshot, nowMs: number, style:
   if (pendingRestart && defined !== null) rows.push(['next start', printable(defined, LABEL_LENGTH), style.yellow]);
   if (saveRestore !== null) rows.push(saveRestoreRow(saveRestore, nowMs, style));
   if (suspended) {
-    const again = `virsh resume ${printable(name)}`;
+    const again = `virsh resume ${uuid}`;
     rows.push(['suspended', `by virtslad, for what is said above; once it is mended: ${again}`, style.red]);
   }
   return rows;
