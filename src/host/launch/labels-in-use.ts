@@ -18,7 +18,8 @@ export function categoriesInUse(procRoot: string): CategorySet[] {
   return [...texts].flatMap((text) => {
     const parsed = parseLabel(text);
     if (!parsed.ok) return [];
-    const { low, high } = parsed.label;
-    return [low.categories, high.categories].filter(({ length }) => length > 0 && length < CATEGORY_COUNT);
+    const { low, high, isRange } = parsed.label;
+    const levels = isRange ? [low, high] : [high];
+    return levels.map(({ categories }) => categories).filter(({ length }) => length > 0 && length < CATEGORY_COUNT);
   });
 }
