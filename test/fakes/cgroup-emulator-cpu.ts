@@ -1,5 +1,5 @@
 /** CPU files of the emulated kernel: kernel/sched/core.c, kernel/sched/fair.c. */
-import type { EmulatedGroup, FileTable } from './cgroup-emulator-group.js';
+import type { EmulatedFile, EmulatedGroup, FileTable } from './cgroup-emulator-group.js';
 import { kernelError, scanUnsigned, scanWord, strictSigned, strictUnsigned } from './cgroup-emulator-text.js';
 
 const [LEAST_USEC, MOST_PERIOD_USEC, MOST_RUNTIME_USEC] = [1_000n, 1_000_000n, 2n ** 44n - 1n];
@@ -116,6 +116,12 @@ export const CPU_V2: FileTable = {
       ),
     onRoot: true,
   },
+};
+
+/** Of every group of v2, also without the controller. */
+export const TIME_OF_ALL: EmulatedFile = {
+  read: ({ cpuStat }) => stat(['usage_usec', 'user_usec', 'system_usec'], cpuStat),
+  onRoot: true,
 };
 
 export function stat(keys: readonly string[], amounts: Readonly<Record<string, number>>): string {

@@ -1,5 +1,6 @@
 /** Which files a group of the emulated kernel has, and those that every group has: kernel/cgroup/cgroup.c. */
-import { CPU_V1, CPU_V2 } from './cgroup-emulator-cpu.js';
+import type { Controller } from '../../src/domains/types.js';
+import { CPU_V1, CPU_V2, TIME_OF_ALL } from './cgroup-emulator-cpu.js';
 import { CPUSET_V1, CPUSET_V2 } from './cgroup-emulator-cpuset.js';
 import { type EmulatedFile, type EmulatedGroup, type FileTable, isThreadable } from './cgroup-emulator-group.js';
 import { IO_V1, IO_V2, lacksIoFile } from './cgroup-emulator-io.js';
@@ -28,12 +29,10 @@ const CORE_V2: FileTable = {
     onRoot: true,
   },
   'cgroup.threads': { read: ({ threads }) => lines(threads), onRoot: true },
-  'cgroup.controllers': { read: ({ controllers }) => `${controllers.join(' ')}\n`, onRoot: true },
+  'cgroup.controllers': { read: ({ controllers }) => `${inOrder(controllers).join(' ')}\n`, onRoot: true },
   'cgroup.subtree_control': {
-    read: ({ passedOn }) => `${[...passedOn].join(' ')}\n`,
-    write(group, text) {
-      for (const word of text.trim().split(/\s+/)) passOn(group, word.slice(1), word[0] === '+');
-    },
+    read: ({ passedOn }) => `${inOrder(passedOn).join(' ')}\n`,
+    write: passOn,
     onRoot: true,
   },
   'cgroup.type': {
@@ -48,19 +47,43 @@ const CORE_V2: FileTable = {
       group.threaded = true;
     },
   },
-  'cpu.pressure': { read: () => CALM },
-  'memory.pressure': { read: () => CALM },
-  'io.pressure': { read: () => CALM },
+  'cpu.stat': TIME_OF_ALL,
+  'cpu.pressure': { read: () => CALM, onRoot: true },
+  'memory.pressure': { read: () => CALM, onRoot: true },
+  'io.pressure': { read: () => CALM, onRoot: true },
 };
 
-function passOn(group: EmulatedGroup, name: string, on: boolean): void {
-  const controller = (['cpu', 'memory', 'io', 'cpuset'] as const).find((one) => one === name);
-  if (controller === undefined) throw kernelError('EINVAL');
-  if (!group.controllers.includes(controller)) throw kernelError('ENOENT');
-  const threads = [...group.children.values()].some((child) => child.threaded);
-  if (on && threads && !isThreadable(controller)) throw kernelError('ENOTSUP');
-  if (on) group.passedOn.add(controller);
-  else group.passedOn.delete(controller);
+/** As include/linux/cgroup_subsys.h lists them. */
+const ORDER = ['cpuset', 'cpu', 'io', 'memory'] as const;
+
+function inOrder(controllers: Iterable<Controller>): Controller[] {
+  const given = new Set(controllers);
+  return ORDER.filter((controller) => given.has(controller));
+}
+
+/** cgroup_subtree_control_write: all words or none. */
+function passOn(group: EmulatedGroup, text: string): void {
+  const [on, off] = [new Set<Controller>(), new Set<Controller>()];
+  for (const word of text.trim().split(' ').filter(Boolean)) {
+    const controller = ORDER.find((one) => one === word.slice(1));
+    if (controller === undefined || !/^[+-]/.test(word)) throw kernelError('EINVAL');
+    (word[0] === '+' ? on : off).add(controller);
+    (word[0] === '+' ? off : on).delete(controller);
+  }
+  const below = [...group.children.values()];
+  for (const controller of on) {
+    if (group.passedOn.has(controller)) on.delete(controller);
+    else if (!group.controllers.includes(controller)) throw kernelError('ENOENT');
+  }
+  for (const controller of off) {
+    if (below.some(({ passedOn }) => passedOn.has(controller))) throw kernelError('EBUSY');
+  }
+  if (group.parent !== null && [...on].some((controller) => !isThreadable(controller))) {
+    if (group.threaded || below.some(({ threaded }) => threaded)) throw kernelError('ENOTSUP');
+    if (group.processes.size > 0) throw kernelError('EBUSY');
+  }
+  for (const controller of on) group.passedOn.add(controller);
+  for (const controller of off) group.passedOn.delete(controller);
 }
 
 export function filesOf(group: EmulatedGroup): Map<string, EmulatedFile> {

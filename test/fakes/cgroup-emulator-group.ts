@@ -87,6 +87,9 @@ export class EmulatedGroup {
 
   readonly throttles: Throttle[] = [];
   ioWeight = 100n;
+  bfqWeight = 100n;
+  /** Where the io cost controller is set up for the device; newer ones are listed first. */
+  readonly deviceWeights = new Map<string, bigint>();
   /** Of the root group, in the order in which somebody first wrote of them. */
   readonly ioCosts = new Map<string, IoCostSwitch>();
 

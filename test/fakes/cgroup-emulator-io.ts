@@ -1,7 +1,7 @@
 /** Disk files of the emulated kernel: block/blk-throttle.c, block/blk-iocost.c, block/bfq-cgroup.c. */
 import type { EmulatedFile, EmulatedGroup, FileTable, Throttle } from './cgroup-emulator-group.js';
 import { IO_COST_QOS } from './cgroup-emulator-iocost.js';
-import { kernelError, scanUnsigned, scanWord, strictUnsigned } from './cgroup-emulator-text.js';
+import { kernelError, memorySize, scanUnsigned, scanWord, strictUnsigned, strip } from './cgroup-emulator-text.js';
 
 const [U32, U64] = [2n ** 32n, 2n ** 64n];
 const NONE: Throttle['amounts'] = [U64 - 1n, U64 - 1n, U32 - 1n, U32 - 1n];
@@ -68,48 +68,78 @@ function throttleV1(index: 0 | 1 | 2 | 3): EmulatedFile {
   };
 }
 
-/** ioc_weight_write, with iocost off for all devices. */
+/** ioc_weight_write; devices have weights of their own where somebody has written to io.cost.qos about them. */
 const costWeight: EmulatedFile = {
-  read: ({ ioWeight }) => `default ${ioWeight}\n`,
+  read: ({ ioWeight, deviceWeights }) =>
+    `default ${ioWeight}\n${[...deviceWeights]
+      .reverse()
+      .map(([device, weight]) => `${device} ${weight}\n`)
+      .join('')}`,
   write(group, text) {
-    if (text.includes(':')) {
-      deviceIn(group, text);
-      throw kernelError('ENOTSUP');
+    if (!text.includes(':')) {
+      group.ioWeight = costWeightIn(text.replace(/^default\s*/, ''));
+      return;
     }
-    const weight = scanUnsigned(text.replace(/^default\s*/, ''))?.value;
-    if (weight === undefined || weight < 1n || weight > 10_000n) throw kernelError('EINVAL');
-    group.ioWeight = weight;
+    const { throttle, rest } = deviceIn(group, text);
+    if (!rootOf(group).ioCosts.has(throttle.device)) throw kernelError('ENOTSUP');
+    if (rest.startsWith('default')) group.deviceWeights.delete(throttle.device);
+    else group.deviceWeights.set(throttle.device, costWeightIn(rest));
   },
 };
 
-/** bfq_io_set_weight_legacy */
-function bfqWeight(prefix: string): EmulatedFile {
-  return {
-    read: ({ ioWeight }) => `${prefix}${ioWeight}\n`,
-    write(group, text) {
-      const weight = strictUnsigned(prefix === '' ? text : text.trim().replace(/^default\s+/, ''));
-      if (weight < 1n || weight > 1000n) throw kernelError('ERANGE');
-      group.ioWeight = weight;
-    },
-  };
+function costWeightIn(text: string): bigint {
+  const weight = scanUnsigned(text)?.value;
+  if (weight === undefined || weight < 1n || weight > 10_000n) throw kernelError('EINVAL');
+  return weight;
 }
+
+function rootOf(group: EmulatedGroup): EmulatedGroup {
+  return group.parent === null ? group : rootOf(group.parent);
+}
+
+function setBfqWeight(group: EmulatedGroup, weight: bigint): void {
+  if (weight < 1n || weight > 1000n) throw kernelError('ERANGE');
+  group.bfqWeight = weight;
+}
+
+/** bfq_io_set_weight_legacy */
+const bfqWeightV1: EmulatedFile = {
+  read: ({ bfqWeight }) => `${bfqWeight}\n`,
+  write: (group, text) => setBfqWeight(group, strictUnsigned(text)),
+};
+
+/** bfq_io_set_weight, with BFQ the scheduler of no disk. */
+const bfqWeightV2: EmulatedFile = {
+  read: ({ bfqWeight }) => `default ${bfqWeight}\n`,
+  write(group, text) {
+    const own = strip(text);
+    const plain = /^(?:0[xX][0-9a-fA-F]+|\d*)$/.test(own) ? memorySize(own) : null;
+    const weight = plain ?? scanUnsigned(/^default\s*(.*)$/s.exec(own)?.[1] ?? '')?.value;
+    if (weight === undefined) {
+      deviceIn(group, own);
+      throw kernelError('ENOTSUP');
+    }
+    setBfqWeight(group, weight);
+  },
+};
 
 export const IO_V1: FileTable = {
   'blkio.throttle.read_bps_device': throttleV1(0),
   'blkio.throttle.write_bps_device': throttleV1(1),
   'blkio.throttle.read_iops_device': throttleV1(2),
   'blkio.throttle.write_iops_device': throttleV1(3),
-  'blkio.bfq.weight': bfqWeight(''),
+  'blkio.bfq.weight': bfqWeightV1,
 };
 
 export const IO_V2: FileTable = {
   'io.max': { read: printLimits, write: setLimits },
   'io.weight': costWeight,
   'io.cost.qos': IO_COST_QOS,
-  'io.bfq.weight': bfqWeight('default '),
-  'io.stat': { read: () => '', onRoot: true },
+  'io.bfq.weight': bfqWeightV2,
+  // A device that the group has to do with, and what it did there: nothing.
+  'io.stat': { read: ({ throttles }) => throttles.map(({ device }) => `${device} \n`).join(''), onRoot: true },
 };
 
 export function lacksIoFile({ machine }: EmulatedGroup, name: string): boolean {
-  return name.includes('bfq') ? !machine.bfq : name === 'io.weight' && machine.bfq;
+  return name.includes('bfq') && !machine.bfq;
 }

@@ -2,10 +2,11 @@
  * What is written to cgroup files, one step after another, to compare an emulated kernel with a real one: each step's
  * errno and what the file reads afterwards must be the same. Data, so that it can be run wherever there is a kernel.
  *
- * Groups and files are named from the test's own group. In texts, `$disk` is a whole disk, `$nothing` no device,
- * `$last` and `$beyond` the last CPU and one that is not there.
+ * Groups and files are named from the test's own group. In texts, `$disk` is a whole disk, `$spare` one that nobody uses,
+ * `$nothing` no device, `$last` and `$beyond` the last CPU and one that is not there.
  */
 import type { Controller } from '../../src/domains/types.js';
+import { CONTRACT_V2 } from './cgroup-contract-v2.js';
 
 export type Step =
   | { readonly make: string }
@@ -15,6 +16,14 @@ export type Step =
   /** … that holds this much memory, none of it page cache. */
   | { readonly fill: string; readonly bytes: number }
   | { readonly read: string }
+  /** Its text with every number as `#`. */
+  | { readonly shape: string }
+  /** Which of these words begin a line that has one number after them. */
+  | { readonly keys: string; readonly of: readonly string[] }
+  /** … and those numbers. */
+  | { readonly values: string; readonly of: readonly string[] }
+  /** Which of these files a group has. */
+  | { readonly files: string; readonly of: readonly string[] }
   | { readonly write: string; readonly text: string };
 
 export interface ContractCase {
@@ -542,4 +551,5 @@ export const CONTRACT: readonly ContractCase[] = [
   ...MEMORY_V2,
   ...IO_V2,
   ...CPUSET,
+  ...CONTRACT_V2,
 ];

@@ -31,11 +31,15 @@ export async function transcriptOf(
     else if ('enter' in step) await target.enter(join(target.base, step.enter));
     else if ('fill' in step) await target.fill(join(target.base, step.fill), step.bytes);
     else if ('read' in step) lines.push(`${step.read}: ${readAt(target, step.read, words)}`);
+    else if ('shape' in step) {
+      lines.push(`${step.shape}: ${readAt(target, step.shape, words).replace(/\d+(?:\.\d+)?/g, '#')}`);
+    } else if ('keys' in step || 'values' in step) lines.push(numbersAt(target, step, words));
+    else if ('files' in step) lines.push(`${step.files} has ${filesAt(target, step.files, step.of).join(' ')}`);
     else {
       const text = step.text.replace(/\$(\w+)/g, (_, word: string) => words[`$${word}`] ?? word);
       const outcome = errnoOf(() => writeAt(target, step.write, text));
-      // What a usage reads changes by itself.
-      const after = /usage/.test(step.write) ? '' : ` → ${readAt(target, step.write, words)}`;
+      // What a usage or a count reads changes by itself.
+      const after = /usage|stat$/.test(step.write) ? '' : ` → ${readAt(target, step.write, words)}`;
       lines.push(`${step.write} ← ${JSON.stringify(step.text)}: ${outcome}${after}`);
     }
   }
@@ -53,7 +57,31 @@ function writeAt({ files, base }: Target, file: string, text: string): void {
   });
 }
 
-/** What it reads, with the names of devices and CPUs put back. */
+/** Of a file of one number a line; the numbers themselves only where they are asked for. */
+function numbersAt(
+  target: Target,
+  step: Extract<Step, { readonly of: readonly string[] }> & ({ readonly keys: string } | { readonly values: string }),
+  words: Readonly<Record<string, string>>,
+): string {
+  const [file, exact] = 'keys' in step ? [step.keys, false] : [step.values, true];
+  const text = readAt(target, file, words).replaceAll('\\n', '\n').replaceAll('"', '');
+  const found = step.of.map((key) => {
+    const number = new RegExp(`^${key} (\\d+)$`, 'm').exec(text)?.[1];
+    return `${key} ${number === undefined ? 'is missing' : exact ? number : '#'}`;
+  });
+  return `${file}: ${found.join(', ')}`;
+}
+
+function filesAt({ files, base }: Target, group: string, names: readonly string[]): readonly string[] {
+  const directory = files.openDirectory(join(base, group));
+  try {
+    return names.filter((name) => files.has(directory, name));
+  } finally {
+    files.close(directory);
+  }
+}
+
+/** What it reads, with the names of devices and CPUs put back; of the switches of all disks that of `$spare`. */
 function readAt({ files, base }: Target, file: string, words: Readonly<Record<string, string>>): string {
   let text = '';
   const outcome = errnoOf(() =>
@@ -66,7 +94,10 @@ function readAt({ files, base }: Target, file: string, words: Readonly<Record<st
       }
     }),
   );
-  return outcome === 'ok' ? JSON.stringify(text.replaceAll(words.$disk ?? '-', '$disk')) : outcome;
+  if (basename(file) === 'io.cost.qos')
+    text = text.split('\n').filter((line) => line.startsWith(`${words.$spare} `))[0] ?? '';
+  const named = text.replaceAll(words.$disk ?? '-', '$disk').replaceAll(words.$spare ?? '-', '$spare');
+  return outcome === 'ok' ? JSON.stringify(named) : outcome;
 }
 
 function inDirectory(files: CgroupFiles, path: string, work: (directory: number) => void): void {
