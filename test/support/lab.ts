@@ -34,6 +34,7 @@ export class Lab {
   readonly #imageDir: string;
   readonly #removeSignalHandlers: () => void;
   #daemons = 0;
+  static readonly #open = new Set<Lab>();
 
   /** A lab with a libvirtd that answers. Close it in `after`. */
   static async open(): Promise<Lab> {
@@ -60,6 +61,7 @@ export class Lab {
     mkdirSync(this.#imageDir, { mode: 0o755 });
     this.libvirtd = ON_SYSTEM ? new SharedLibvirtd(this.cleanup) : new PrivateLibvirtd(this.directory, this.cleanup);
     this.#removeSignalHandlers = stopOnSignals(() => this.close());
+    Lab.#open.add(this);
   }
 
   /** The full name of the guest that tests call `short`. */
@@ -114,8 +116,14 @@ export class Lab {
     return daemon;
   }
 
-  /** Ends everything; throws when something would not go. */
+  /** Those that this process has open; a file whose end is the process's own need not ask for it. */
+  static async closeAll(): Promise<void> {
+    for (const lab of Lab.#open) await lab.close();
+  }
+
+  /** Ends everything, once; throws when something would not go. */
   async close(): Promise<void> {
+    Lab.#open.delete(this);
     const failures = await this.cleanup.run();
     this.#removeSignalHandlers();
     if (failures.length > 0) throw new AggregateError(failures, failures.map((failure) => failure.message).join('\n'));
