@@ -8,8 +8,20 @@ import { cacheDirectory, hashOf, keepLayer } from './vm-cache.mjs';
 
 const SCRIPTS = join(ROOT, 'test', 'vm', 'image');
 const SELINUX_SOURCES = join(ROOT, 'packaging', 'selinux');
-/** Mounts and loop devices of a script go with its namespace, also when it is killed. */
-const NAMESPACE = ['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
+/** Mounts and loop devices of a script go with its namespace, and that with this process, however it ends. */
+const NAMESPACE = [
+  'setpriv',
+  '--pdeathsig',
+  'KILL',
+  'unshare',
+  '--mount',
+  '--propagation',
+  'private',
+  '--pid',
+  '--fork',
+  '--kill-child',
+  '--mount-proc',
+];
 const NO_MIRROR =
   /Could not resolve|Unable to connect|Could not connect|Failed to fetch|Connection (?:failed|timed out)/;
 
@@ -31,7 +43,7 @@ export async function ensureBase({ signal, say }) {
   if (!existsSync(directory)) {
     say('Making the base image of the VM: Debian 12 by mmdebstrap, about two minutes …');
     const mirror = process.env.VIRTSLAD_VM_MIRROR ?? '';
-    await underLock(directory, `mkdir "$new" && ${NAMESPACE.join(' ')} sh "$1" "$new" "$2"`, [script, mirror], signal);
+    await underLock(directory, `mkdir "$new"; sh "$1" "$new" "$2"`, [script, mirror], signal);
   }
   keepLayer(directory, 'base-');
   return base;
@@ -46,7 +58,7 @@ export async function ensurePolicy(base, { signal, say }) {
   const path = join(base.directory, `policy-${hashOf(inputs.map((input) => readFileSync(input)))}.tar.gz`);
   if (!existsSync(path)) {
     say('Compiling the SELinux policy of the VM, some seconds …');
-    const make = `${NAMESPACE.join(' ')} sh "$1" "$2" "$3" "$4" "$new"`;
+    const make = `sh "$1" "$2" "$3" "$4" "$new"`;
     await underLock(path, make, [script, base.image, SELINUX_SOURCES, cil], signal);
   }
   keepLayer(path, 'policy-');
@@ -77,9 +89,9 @@ export async function makeInstalledTree(directory, { signal }) {
 async function underLock(path, script, args, signal) {
   const lock = join(cacheDirectory(), 'lock');
   const whole = `set -e; path=$0 new=$0.new; [ ! -e "$path" ] || exit 0; rm -rf "$new"; ${script}; mv "$new" "$path"`;
-  const made = await run('flock', [lock, 'sh', '-c', whole, path, ...args], { signal });
+  const flock = ['flock', lock, 'sh', '-c', whole, path, ...args];
+  const made = await run(NAMESPACE[0], [...NAMESPACE.slice(1), ...flock], { signal });
   if (made.code === 0) return;
-  rmSync(`${path}.new`, { recursive: true, force: true });
   if (NO_MIRROR.test(made.output)) throw new NoMirror(`mmdebstrap cannot reach a mirror: ${lastError(made.output)}`);
   throw new SetupError(`a layer of the VM's image could not be made: ${path}`, made.output);
 }

@@ -1,7 +1,7 @@
 // Runs test files in a VM: one Node for each, its events streamed back. After each file the audit log and the kernel's are
 // judged: what no test has announced fails the file that was running.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../bootstrap.mjs';
 import { lastLines, SetupError } from '../child.mjs';
@@ -15,6 +15,7 @@ const GUEST_ROOT = '/opt/virtslad-tests';
 const AUDIT_LOG = '/var/log/audit/audit.log';
 /** JSON lines of `announceDenial` (test/vm/support/announce.ts). */
 const ANNOUNCED = '/run/virtslad-lane/announced';
+const EVENTS = '/run/virtslad-lane/events';
 const LOGS = join(ROOT, 'vm-logs');
 const KEEP_LOGS = 5;
 const NO_SURPRISE = 'no denial and no kernel message that no test has announced';
@@ -114,17 +115,17 @@ async function runFile({ machine, file, limitSeconds, grep, signal, onTest }) {
   if (crash !== null) give(crashedTest(crash));
 }
 
-/** Events go to standard output through a pipe (what ssh gives is a socket, which cannot be opened by path), the rest to
- * standard error. SIGTERM first, so that a file can clean up. */
+/** Events go to standard output while they come, the rest to standard error. SIGTERM first, so that a file can clean up. */
 function guestCommand(file, limitSeconds, grep) {
   const pattern = grep === undefined ? [] : [`--test-name-pattern=${grep}`];
   const words = [
     ...['timeout', '--kill-after=40', String(limitSeconds), 'node', '--enable-source-maps'],
-    ...['--test-reporter=./scripts/lanes/events-reporter.mjs', '--test-reporter-destination=/dev/fd/3'],
+    ...['--test-reporter=./scripts/lanes/events-reporter.mjs', `--test-reporter-destination=${EVENTS}`],
     ...[...pattern, `build/test/${file}.js`],
   ];
   const line = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-  return `cd ${GUEST_ROOT} && exec bash -c 'set -o pipefail; { "$@" 3>&1 >&2 2>&2; } | cat' run ${line}`;
+  const start = `mkdir -p ${dirname(EVENTS)} && : >${EVENTS} && cd ${GUEST_ROOT} && { ${line} >&2 & } && pid=$!`;
+  return `${start} && tail -n +1 -f --pid=$pid ${EVENTS}; wait $pid`;
 }
 
 /** Reads what is new in the logs since it last looked. */
