@@ -3,6 +3,7 @@
  * made in each tree. This process enters them, and its limits stand there, before it becomes QEMU.
  */
 import { cpus, totalmem } from 'node:os';
+import { basename } from 'node:path';
 import type { Config } from './config/types.js';
 import type { HostFacts } from './controls/control.js';
 import { AncestorGroups } from './domains/ancestors.js';
@@ -77,7 +78,7 @@ function scopePlace(
       if (!started.ok) throw failed(started.reason, unit, 'see systemctl status and the journal');
       const until = performance.now() + SETTLE_MS;
       for (let here = locate(); ; here = locate()) {
-        if (here.cgroup?.domainDir.endsWith('.scope') || here.cgroup?.weightDir.endsWith('.scope')) return here;
+        if (here.cgroup !== null && basename(here.cgroup.weightDir) === unit) return here;
         if (performance.now() > until)
           throw failed(here.reasons.cpu ?? 'systemd has not moved this process', unit, 'see the journal');
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ASK_AGAIN_MS);
