@@ -36,12 +36,13 @@ try {
 async function main({ values, positionals }) {
   if (values.list) return list();
   const command = positionals.join(' ');
-  const found = values.name === undefined ? null : await findVm(values.name, { signal });
   if (values.stop) {
-    if (found === null) throw new SetupError('--stop needs the --name of a VM that runs');
-    stopVm(found);
+    const machine = new Machine(runDirectory(values.name ?? ''));
+    if (values.name === undefined || !machine.runs) throw new SetupError('--stop needs the --name of a VM that runs');
+    stopVm(machine);
     return 0;
   }
+  const found = values.name === undefined ? null : await findVm(values.name, { signal });
   if (found === null || values.sync) await prepare();
   const machine = found ?? (await start(values.name));
   try {

@@ -94,7 +94,7 @@ export class Machine {
   }
 
   /** Opens the one connection that all commands go through. It ends with this process. */
-  async connect({ signal, seconds = 60, failed = () => false }) {
+  async connect({ signal, seconds = 180, failed = () => false }) {
     const deadline = performance.now() + seconds * 1000;
     let master = null;
     while (performance.now() < deadline) {
