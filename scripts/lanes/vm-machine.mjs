@@ -135,7 +135,7 @@ export class Machine {
       StrictHostKeyChecking: 'no',
       UserKnownHostsFile: '/dev/null',
       BatchMode: 'yes',
-      ConnectTimeout: '10',
+      ConnectTimeout: '30',
       LogLevel: 'ERROR',
     };
     return ['-F', 'none', ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
