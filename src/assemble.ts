@@ -127,7 +127,9 @@ export function assemble(options: AssembleOptions): Core {
     settledUnit: (unit) => settledUnit(systemd, unit),
     monotonicMs: clock.monotonicMs,
     onDone: (errand, outcome) => core.events.onTold(errand, outcome),
-    mayTell: ({ uuid }) => gate.stop() === null && handsOff.of(uuid)?.kind !== 'held',
+    // A guest that is being saved answers no call; one that waits for it would put the guest into quarantine.
+    mayTell: ({ uuid }) =>
+      gate.stop() === null && handsOff.of(uuid)?.kind !== 'held' && !labels.saveRestore.isUnderWay(uuid),
     onIdle: (uuid) => core.reconciler.request(uuid),
     onDefect: ({ uuid, subject }, error) =>
       log.error('libvirt.tell_failed', { uuid, control: subject, reason: error.message }),
@@ -243,7 +245,8 @@ export function assemble(options: AssembleOptions): Core {
       instead.sample ??
       (async () => {
         // Beside a daemon, which has rounds of its own, a lone command asks only what it shows.
-        if (options.write) disks.nextRound(inventory.all(), config.cycleSeconds * 1000);
+        const askable = inventory.all().filter(({ uuid }) => !labels.saveRestore.isUnderWay(uuid));
+        if (options.write) disks.nextRound(askable, config.cycleSeconds * 1000);
         await accounts.sample(inventory);
       }),
     onCycle: options.onCycle,
