@@ -124,7 +124,10 @@ export class EmulatedBench {
       ...(withoutLibvirt && { uri: null }),
       deadlineMs: 2,
       selinux,
-      onTune: (uuid, calls) => libvirtWrites(this, this.guest(uuid), calls),
+      onTune: (uuid, calls) => {
+        const guest = this.#guests.get(uuid);
+        if (guest !== undefined) libvirtWrites(this, guest, calls);
+      },
     });
     this.libvirt.onEvent((event) => {
       if (event.kind === 'lifecycle') this.#follow(event);

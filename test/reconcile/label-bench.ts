@@ -27,6 +27,7 @@ export class LabelBench extends EmulatedBench {
   /** Called before each call to libvirt. */
   onCall: (op: Call) => void = () => undefined;
   readonly #dead = new Set<number>();
+  #onDeath: () => void = () => undefined;
   #life = 0;
 
   constructor() {
@@ -38,6 +39,14 @@ export class LabelBench extends EmulatedBench {
     return this.#dead.has(this.#life);
   }
 
+  /** Of a daemon that dies at its first doings. */
+  async bootToDeath(): Promise<void> {
+    const death = new Promise<void>((resolve) => {
+      this.#onDeath = resolve;
+    });
+    await Promise.race([this.boot().then(() => this.live(3)), death]);
+  }
+
   override async kill(): Promise<void> {
     this.#dead.add(this.#life);
     await super.kill();
@@ -47,7 +56,10 @@ export class LabelBench extends EmulatedBench {
   async live(count = 1): Promise<void> {
     for (let index = 0; index < count && !this.isDead; index++) {
       this.elapsedMs += 5_000;
-      await Promise.race([this.#round(), this.#death()]);
+      const death = new Promise<void>((resolve) => {
+        this.#onDeath = resolve;
+      });
+      await Promise.race([this.#round(), death]);
     }
   }
 
@@ -57,10 +69,6 @@ export class LabelBench extends EmulatedBench {
     await this.cycle();
     await Promise.race([Promise.all([labels.actions.idle(), labels.saveRestore.idle()]), pause(40)]);
     await this.cycle();
-  }
-
-  async #death(): Promise<void> {
-    while (!this.isDead) await pause(5);
   }
 
   /** As with SIGTERM. */
@@ -141,5 +149,6 @@ export class LabelBench extends EmulatedBench {
   #die(life: number): void {
     this.crashAt = null;
     this.#dead.add(life);
+    this.#onDeath();
   }
 }
