@@ -39,8 +39,9 @@ export interface CandidateInput {
 const BYTES_PER_SECOND = 100e6;
 /** Taking a guest down and up takes libvirt and QEMU this long, whatever its size. */
 const FIXED_MS = 1_000;
-/** What is over sooner tells of the cache, not of the disk. */
+/** What is over sooner, or is less, tells of the cache and of libvirt, not of the disk. */
 const MEASURED_LEAST_MS = 100;
+const MEASURED_LEAST_BYTES = 16 * 2 ** 20;
 
 /** Null for a guest that does not want it. */
 export function candidateOf(input: CandidateInput): Candidate | null {
@@ -63,7 +64,7 @@ export function candidateOf(input: CandidateInput): Candidate | null {
 /** Bytes a second of a whole way there and back, as the estimate reckons with; null where it was too short to tell. */
 export function measuredSpeed(bytes: number, downtimeMs: number): number | null {
   const movingMs = downtimeMs - FIXED_MS;
-  return movingMs < MEASURED_LEAST_MS ? null : Math.max(1, (2 * bytes * 1000) / movingMs);
+  return movingMs < MEASURED_LEAST_MS || bytes < MEASURED_LEAST_BYTES ? null : (2 * bytes * 1000) / movingMs;
 }
 
 function obstacleOf(input: CandidateInput, maxDowntimeMs: number | null, estimateMs: number): string | null {

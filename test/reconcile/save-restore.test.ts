@@ -22,7 +22,7 @@ const begun = async (): Promise<void> => {
 
 describe('save and restore', () => {
   it('puts the label in force at once, with its record on disk before the guest is touched', async () => {
-    const uuid = add();
+    const uuid = add({ hardware: { ...SMALL.hardware, hugepages: true } });
     const before = bench.worn(uuid);
     const phases: (string | undefined)[] = [];
     bench.onCall = (op) => {
@@ -146,10 +146,10 @@ describe('save and restore', () => {
     assert.equal(bench.calls('tune'), 0);
     await begun();
     assert.equal(bench.calls('managedSave'), 0);
-    await bench.core.operator.resume({ domain: 'db-1' });
     bench.onCall = (op) => {
       if (op === 'tune') writeFileSync(bench.configOf().killSwitch, '');
     };
+    await bench.core.operator.resume({ domain: 'db-1' });
     await bench.live(3);
     assert.equal(bench.calls('managedSave'), 0);
     assert.equal(bench.way(uuid)?.message, 'nothing may be begun now');
@@ -185,9 +185,12 @@ describe('a fault on the way', () => {
 
   it('the new label is refused at the start: it starts with the old one', async () => {
     const uuid = add();
+    const { saveSpace } = bench;
+    bench.saveSpace = { ok: false, reason: 'not yet' };
     await bench.boot();
     await bench.settle();
     bench.libvirt.refuseLabel(bench.defined(uuid) ?? '', 'unable to set security context');
+    bench.saveSpace = saveSpace;
     await bench.live(2);
     assert.ok(bench.runs(uuid) && !asDefined(uuid));
     assert.match(
