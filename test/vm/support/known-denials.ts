@@ -1,6 +1,5 @@
 /**
- * Denials that a Debian 12 with SELinux has by itself, without virtslad, each with what is behind it. None of them is of
- * virtslad or of a guest: those are never known.
+ * Denials that a Debian 12 with SELinux has by itself, without virtslad, each with what is behind it. None is of virtslad.
  */
 import type { DenialPattern } from './denials.js';
 
@@ -22,5 +21,32 @@ export const KNOWN_DENIALS: readonly DenialPattern[] = [
   },
   { source: 'udev_t', target: 'sysctl_fs_t', tclass: 'dir', reason: 'udev of systemd 252 looks at fs.* at its start' },
   { source: 'udev_t', target: 'udev_t', tclass: 'process', permissions: ['setrlimit'], reason: 'the same' },
+  {
+    source: 'systemd_generator_t',
+    target: 'user_tty_device_t',
+    tclass: 'chr_file',
+    reason: 'the generator of gettys looks at the serial console',
+  },
+  ...['meminfo', 'possible'].map(
+    (name): DenialPattern => ({
+      source: 'svirt_t',
+      target: 'sysfs_t',
+      tclass: 'file',
+      permissions: ['read'],
+      comm: 'qemu-system-x86',
+      name,
+      ofGuests: true,
+      reason: 'libnuma looks for the nodes of the host when QEMU starts, and does without',
+    }),
+  ),
+  {
+    source: 'svirt_t',
+    target: 'svirt_t',
+    tclass: 'anon_inode',
+    permissions: ['create'],
+    comm: 'qemu-system-x86',
+    ofGuests: true,
+    reason: 'QEMU tries io_uring when it starts, which this policy does not know, and takes epoll',
+  },
   { source: 'getty_t', target: 'getty_t', tclass: 'capability2', reason: 'agetty of the serial console' },
 ];

@@ -15,7 +15,7 @@ export const IMAGE_DIR = '/var/lib/libvirt/images';
 /** The system's own libvirtd, for `new Guest(SYSTEM_LIBVIRT, IMAGE_DIR, …)`. */
 export const SYSTEM_LIBVIRT = { uri: 'qemu:///system', runDir: '/run/libvirt' };
 /** Under emulation things take their time. */
-export const PATIENCE_SECONDS = 60;
+export const PATIENCE_SECONDS = 180;
 
 export async function systemctl(...args: readonly string[]): Promise<string> {
   return (await output('systemctl', args, { timeoutSeconds: 120 })).trim();
