@@ -120,7 +120,7 @@ function findNow({ control, domain, setting, actual }: OriginalsInput): Original
   if (domain.state === 'starting' && tuning !== undefined && control.fromXml !== undefined) {
     return control.fromXml(setting.key, tuning, domain);
   }
-  return { text: actual ?? setting.text, from: 'kernel' };
+  return { text: actual ?? setting.text, from: control.lasting === true ? 'definition' : 'kernel' };
 }
 
 function fromDefinition(control: Control, domain: Domain, key: string): Original | null {

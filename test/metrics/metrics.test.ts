@@ -183,7 +183,9 @@ test('why a guest is not compliant is a code from the list', async () => {
     [...(await page({}, fixtureSnapshot(changes))).matchAll(line)].map((found) => found.slice(1).join(' '));
   assert.deepEqual(await reasons({}), [
     '2 cpu.limit overridden',
+    '2 svirt.label violated',
     '3 cpu.limit contested',
+    '3 svirt.label pending-restart',
     '4 cpu.limit refused',
     '7 cpu.weight held',
     '7 cpu.limit held',

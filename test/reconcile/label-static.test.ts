@@ -33,7 +33,7 @@ describe('a static label', () => {
     assert.match(text, /^static system_u:system_r:svirt_t:s0:c\d+,c\d+$/);
     assert.equal(bench.told(uuid).length, 1);
     assert.equal(`static ${bench.defined(uuid)}`, text);
-    assert.deepEqual(journaled(uuid)?.original, { text: 'dynamic', from: 'kernel' });
+    assert.deepEqual(journaled(uuid)?.original, { text: 'dynamic', from: 'definition' });
     assert.match(bench.label(uuid), /^pending-restart: in force from its next start; it still runs as system_u/);
     assert.equal(bench.snapshot(uuid).label?.pendingRestart, true);
     assert.equal(bench.snapshot(uuid).compliant, false);

@@ -33,7 +33,7 @@ function saveRestoreRow(
   style: Style,
 ): Row {
   const paint = phase === 'failed' ? style.red : phase === 'done' ? undefined : style.yellow;
-  const downtime = downtimeSeconds === null ? '' : `, it stood still for ${span(downtimeSeconds * 1000)}`;
+  const downtime = downtimeSeconds === null ? '' : `, it stood still for ${downtimeSeconds.toFixed(1)} s`;
   return ['save-restore', `${phase} ${span(nowMs - atMs)} ago: ${printable(message, LABEL_LENGTH)}${downtime}`, paint];
 }
 
