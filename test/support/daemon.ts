@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type CommandResult, execute } from './command.js';
+import { PATIENCE } from './lab-kind.js';
 import { parseMetrics, type Sample, sumOf } from './metrics.js';
 import { VIRTSLAD } from './paths.js';
 import { waitUntil } from './wait.js';
@@ -132,7 +133,7 @@ export class Daemon {
   }
 
   async scrapeText(): Promise<string> {
-    const response = await fetch(`${this.url}/metrics`, { signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(`${this.url}/metrics`, { signal: AbortSignal.timeout(5_000 * PATIENCE) });
     if (!response.ok) throw new Error(`/metrics answered ${response.status}`);
     return response.text();
   }
@@ -159,7 +160,7 @@ export class Daemon {
 
   async #answers(path: string): Promise<boolean> {
     try {
-      return (await fetch(this.url + path, { signal: AbortSignal.timeout(1_000) })).ok;
+      return (await fetch(this.url + path, { signal: AbortSignal.timeout(1_000 * PATIENCE) })).ok;
     } catch {
       return false;
     }
