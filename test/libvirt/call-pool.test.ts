@@ -193,7 +193,7 @@ describe('CallPool', () => {
     assert.equal(await other.now(), 'ok');
   });
 
-  it('ends the quarantine, and the abandoned thread, when the call comes back', async () => {
+  it('ends the quarantine when the call comes back, and goes on with the thread while it has no other', async () => {
     const h = harness({ size: 1 });
     h.set('a');
     mock.timers.tick(DEADLINE_MS);
@@ -202,10 +202,22 @@ describe('CallPool', () => {
     assert.deepEqual(h.recovered, ['a']);
     assert.deepEqual(h.pool.quarantined, []);
     assert.equal(h.pool.stuck, 0);
-    assert.ok(h.thread(0).stopped);
+    assert.ok(!h.thread(0).stopped);
     const again = h.facts('a');
-    h.thread(1).reply();
+    h.thread(0).reply();
     assert.equal(await again.now(), 'ok');
+    assert.equal(h.threads.length, 1);
+  });
+
+  it('ends an abandoned thread that comes back after it was replaced', async () => {
+    const h = harness({ size: 1 });
+    h.set('a');
+    mock.timers.tick(DEADLINE_MS);
+    const other = h.facts('b');
+    h.thread(0).reply();
+    assert.ok(h.thread(0).stopped);
+    h.thread(1).reply();
+    assert.equal(await other.now(), 'ok');
   });
 
   it('replaces no more threads than allowed, and then says that none is left', async () => {
@@ -241,7 +253,7 @@ describe('CallPool', () => {
     h.facts('2');
     mock.timers.tick(DEADLINE_MS);
     h.facts('3');
-    assert.deepEqual(h.posted(), ['1', '2', '3']);
+    assert.deepEqual(h.posted(), ['2', '3']);
   });
 
   it('survives a thread that ends', async () => {

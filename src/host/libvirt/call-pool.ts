@@ -2,7 +2,9 @@
  * Deals calls out to worker threads and keeps their deadlines: takes a way to start a thread, gives a promise per call.
  * A thread makes one call at a time; calls with one key (a domain's uuid) are made one after another, so that a guest
  * that hangs holds one thread at most. A call that overruns its deadline is answered `timeout`, its key is quarantined
- * until the call returns, and its thread is abandoned and replaced, up to a limit; nothing can interrupt the thread.
+ * until the call returns, and its thread is abandoned and replaced, up to a limit; nothing can interrupt the thread. One
+ * that comes back is taken on again where it has not been replaced yet: on a host so busy that a thread takes longer to
+ * start than a call may take, no call would ever be made in time otherwise.
  */
 import type { LibvirtFailure, LibvirtOutcome } from './client.js';
 import type { Call, CallReply, CallValue } from './protocol.js';
@@ -56,6 +58,7 @@ export class CallPool {
   readonly #abandoned = new Set<Slot>();
   /** Keys of calls that have overrun and not come back. */
   readonly #quarantined = new Set<string>();
+  #stopped = false;
   /** Writes first: neither a start of many guests nor a round over all disks makes a limit wait behind readings. */
   readonly #queues: readonly [writes: PendingCall[], reads: PendingCall[], rounds: PendingCall[]] = [[], [], []];
 
@@ -90,6 +93,7 @@ export class CallPool {
 
   /** Ends the idle threads; those in a call are left to it, and the process does not wait for them. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.failQueued('disconnected', 'libvirt is being left');
     const slots = [...this.#slots];
     this.#slots.clear();
@@ -211,7 +215,10 @@ export class CallPool {
         pending.resolve(outcome);
       }
     }
-    if (this.#abandoned.delete(slot)) void slot.thread.stop();
+    if (this.#abandoned.delete(slot)) {
+      if (this.#stopped || this.#slots.size >= this.#options.size) void slot.thread.stop();
+      else this.#slots.add(slot);
+    }
     this.#dispatch();
   }
 
