@@ -50,7 +50,7 @@ test('SELinux enforces, for guests and for virtslad too', () => {
 
 test('libvirtd and the installed daemon are up, each in its domain', async (t) => {
   // Its socket starts it, and after two minutes without guests and clients it ends.
-  assert.match(await virsh('capabilities'), /<model>selinux<\/model>/);
+  await virsh('list');
   assert.equal(await systemctl('is-active', 'libvirtd.service'), 'active');
   assert.equal(await systemctl('is-active', 'virtslad.service'), 'active');
   assert.equal(await systemctl('is-enabled', 'virtslad.service'), 'enabled');
