@@ -274,6 +274,30 @@ describe('a static label', () => {
   });
 });
 
+describe('an edit that would change many definitions', () => {
+  it('waits for an operator: static labels, another type, other categories', async () => {
+    const config = bench.configOf();
+    bench.configOf = () => ({ ...config, blastRadius: { percent: 10, domains: 1 } });
+    for (const name of ['a', 'b', 'c', 'd']) bench.addGuest({ name });
+    bench.setClass('svirt: { required: true }');
+    await bench.boot();
+    await bench.live();
+    const edits = ['mode: static', 'mode: static, categories: "c100.c199"', 'mode: static, type: svirt_tcg_t'];
+    for (const edit of edits) {
+      const told = bench.calls('tune');
+      bench.setClass(`svirt: { ${edit} }`);
+      await bench.core.operator.reload();
+      await bench.live(2);
+      const { pending } = bench.core.parts.generations;
+      assert.equal(pending?.affected, 4, edit);
+      assert.equal(bench.calls('tune'), told, 'nothing is written, and no pair moves');
+      await bench.core.operator.apply({ acknowledge: pending?.generation.id ?? '' });
+      await bench.live(2);
+      assert.equal(bench.calls('tune'), told + 4, edit);
+    }
+  });
+});
+
 describe('kill -9', () => {
   const points = [
     ['tune', 'before'],
