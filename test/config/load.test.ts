@@ -54,7 +54,12 @@ test('without a file and flags the documented defaults hold', () => {
     libvirtUri: 'qemu:///system',
     listenAddress: '127.0.0.1:19177',
     killSwitch: '/run/virtslad/stop',
-    paths: { cgroup: '/sys/fs/cgroup', proc: '/proc', runLibvirt: '/run/libvirt', libvirtSave: '/var/lib/libvirt/qemu/save' },
+    paths: {
+      cgroup: '/sys/fs/cgroup',
+      proc: '/proc',
+      runLibvirt: '/run/libvirt',
+      libvirtSave: '/var/lib/libvirt/qemu/save',
+    },
     log: { level: 'info', format: 'text' },
     cycleSeconds: 5,
     blastRadius: { percent: 20, domains: 5 },
