@@ -13,4 +13,4 @@ export const ON_SYSTEM = process.env.VIRTSLAD_LAB === 'system';
 export const LAB_PARENT = ON_SYSTEM ? '/var/lib/libvirt/images' : '/tmp';
 
 /** How much longer than on bare metal is waited for what comes late: no promise of virtslad is measured with it. */
-export const PATIENCE = ON_SYSTEM ? 10 : 1;
+export const PATIENCE = ON_SYSTEM ? 20 : 1;

@@ -19,7 +19,7 @@ type Falsy = false | null | undefined | 0 | '';
 export async function waitUntil<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { seconds, everyMs = 20, signal }: WaitOptions,
+  { seconds, everyMs = 20 * PATIENCE, signal }: WaitOptions,
 ): Promise<Exclude<T, Falsy>> {
   const end = performance.now() + seconds * PATIENCE * 1000;
   for (;;) {
