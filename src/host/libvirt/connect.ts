@@ -23,6 +23,9 @@ import type { Call, CallWorkerData, EventMessage, FactsReading } from './protoco
 import type { LibvirtSaving } from './saving.js';
 import { withoutLibvirt } from './without-libvirt.js';
 
+/** On a thread that is started for the call, about a guest that is off and waits: haste would only keep it off. */
+const LONG_MS = 30_000;
+
 export interface LibvirtOptions {
   /** libvirt connection URI, `qemu:///system`; null: no libvirt at all (bare QEMU only). */
   readonly uri: string | null;
@@ -115,7 +118,7 @@ class WorkerLibvirtClient implements LibvirtClient {
     });
     this.#long = new LongCalls({
       startThread: () => startCallThread(this.#worker, 'libvirt-long'),
-      deadlineMs: this.#deadlineMs,
+      deadlineMs: Math.max(this.#deadlineMs, LONG_MS),
       disconnected: () => (this.#connected ? null : this.#disconnected().message),
       onOverrun: (uuid, call) =>
         this.#log.warn('libvirt.slow', { uuid, call }, 'libvirt does not come to an end with it'),
