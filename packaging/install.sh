@@ -45,13 +45,14 @@ echo "$packages" | while read -r kind path; do
 done
 chmod -R u=rwX,go=rX "$lib.new"
 [ "$(id -u)" -ne 0 ] || chown -R root:root "$lib.new"
-chmod 755 "$lib.new/dist/main.js"
+chmod 755 "$lib.new/dist/main.js" "$lib.new/dist/launch.js"
 # The old one goes last, and only when the new one is complete.
 rm -rf "$lib"
 mv "$lib.new" "$lib"
 
 install -d "$DESTDIR/usr/bin" "$DESTDIR/usr/lib/systemd/system" "$etc/policies.d"
 ln -sf ../lib/virtslad/dist/main.js "$DESTDIR/usr/bin/virtslad"
+ln -sf ../lib/virtslad/dist/launch.js "$DESTDIR/usr/bin/virtslad-launch"
 install -m 0644 packaging/virtslad.service "$DESTDIR/usr/lib/systemd/system/virtslad.service"
 # No policies: the shipped ones put every guest of a host into a class. They are in /usr/lib/virtslad/policies.
 [ -e "$etc/virtslad.yaml" ] || install -m 0644 packaging/virtslad.yaml "$etc/virtslad.yaml"

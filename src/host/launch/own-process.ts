@@ -22,10 +22,16 @@ export function readOwnProcess(): OwnProcess {
 
 /** The last words of the command line, which say the same as `words`; null when they do not follow a `--`. */
 export function readOwnWords(words: readonly string[]): readonly Buffer[] | null {
+  const last = readLastWords(['--', ...words]);
+  return last === null ? null : last.slice(1);
+}
+
+/** The last words of the command line, when they say the same as `words`. */
+export function readLastWords(words: readonly string[]): readonly Buffer[] | null {
   const all = splitAtNul(readFileSync('/proc/self/cmdline'));
-  const last = all.slice(all.length - words.length);
-  const before = all[all.length - words.length - 1]?.toString('utf8');
-  return before === '--' && last.every((word, at) => word.toString('utf8') === words[at]) ? last : null;
+  const last = all.slice(Math.max(0, all.length - words.length));
+  const same = last.length === words.length && last.every((word, at) => word.toString('utf8') === words[at]);
+  return same ? last : null;
 }
 
 /** Soft limit on open files that this process was given, as far as that can be told; null: not. */
