@@ -3,8 +3,10 @@
  * once, by saving and restoring the guest, whose memory comes through it, whatever goes wrong; wrong labels of images put right.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { SAVE_DIRECTORY } from '../../src/host/libvirt/save-space.js';
 import { parseLabels } from '../../src/reconcile/label-register-format.js';
 import { Cleanup } from '../support/cleanup.js';
 import { output } from '../support/command.js';
@@ -170,12 +172,11 @@ describe('a class with `apply: save-restore`', () => {
     await systemctl('daemon-reload');
     const ticks = await ticksOf(kept);
     const before = (await virsh('domid', kept.uuid)).trim();
-    ask('mode: static, categories: c940.c959, apply: save-restore, max-downtime: 5m');
-    const killedIn = await waitUntil('the guest to be on its way', () => phaseOf(kept), {
-      seconds: PATIENCE_SECONDS,
-      everyMs: 5,
-    });
     const main = Number(await systemctl('show', '--property=MainPID', '--value', 'virtslad.service'));
+    ask('mode: static, categories: c940.c959, apply: save-restore, max-downtime: 5m');
+    const image = join(SAVE_DIRECTORY, `${kept.name}.save`);
+    const onItsWay = () => (existsSync(image) ? phaseOf(kept) : null);
+    const killedIn = await waitUntil('its memory to be written', onItsWay, { seconds: PATIENCE_SECONDS, everyMs: 5 });
     process.kill(main, 'SIGKILL');
     t.diagnostic(`killed while ${killedIn}, on record now: ${phaseOf(kept)}`);
     const began = performance.now();
