@@ -20,6 +20,7 @@ import {
   imageNote,
   type JudgeOptions,
   judgeLabels,
+  VIOLATIONS,
   type Violation,
 } from '../svirt/judge.js';
 import { parseLabel } from '../svirt/label.js';
@@ -158,7 +159,9 @@ export class LabelAudit {
     const label = process === null ? null : printable(process, LABEL_LENGTH);
     for (const one of violations) {
       const { detail, others, reason } = one;
-      if (!known.has(at(one))) log.error('svirt.violation', { domain: name, uuid, reason, label, others }, detail);
+      if (known.has(at(one))) continue;
+      const level = VIOLATIONS[reason].severity === 'critical' ? 'error' : 'warn';
+      log[level]('svirt.violation', { domain: name, uuid, reason, label, others }, detail);
     }
     for (const one of before) {
       if (!now.has(at(one))) log.info('svirt.violation_over', { domain: name, uuid, reason: one.reason }, one.detail);

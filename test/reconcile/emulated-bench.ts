@@ -177,8 +177,7 @@ export class EmulatedBench {
   }
 
   #labelOf({ pid, uuid }: GuestOnTree): string {
-    const usual = `system_u:system_r:svirt_t:s0:c${pid % 500},c${500 + (pid % 500)}`;
-    if (!this.#selinux) return usual;
+    if (!this.#selinux) return labelOfItsOwn(pid);
     const said = this.libvirt.seclabels(uuid).find(({ model }) => model === 'selinux');
     return said?.label ?? 'system_u:system_r:unconfined_t:s0-s0:c0.c1023';
   }
@@ -253,6 +252,7 @@ export class EmulatedBench {
       lines.push(version === 2 ? `0::/${group}` : `${lines.length + 1}:${names.join()}:/${group}`);
     }
     this.putProcess(pid, { cgroup: lines.join('\n'), argv, startTicks, executable });
+    this.security.setProcessLabel(pid, labelOfItsOwn(pid));
     return pid;
   }
 
@@ -597,4 +597,9 @@ export async function turns(count: number): Promise<void> {
 
 function fail(message: string): never {
   throw new Error(message);
+}
+
+/** A pair that no other process of the bench has. */
+function labelOfItsOwn(pid: number): string {
+  return `system_u:system_r:svirt_t:s0:c${pid % 500},c${500 + (Math.floor(pid / 500) % 500)}`;
 }

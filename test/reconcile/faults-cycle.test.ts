@@ -38,16 +38,18 @@ describe('cycle on the kernel’s groups', { skip: NO_REAL_GROUPS }, () => {
 
   test('a guest that comes while a full cycle runs is not forgotten by it', async () => {
     let arrive: (() => void) | null = null;
+    let uuid = '';
     bench.setClass('limit: 20%');
     bench.addGuest({ name: 'db-1' });
-    const core = await bench.boot({
+    const core: FaultsCore = await bench.boot({
       sample: async () => {
         arrive?.();
-        await pause(40);
+        // Looked at beside the cycle, which must not end before.
+        for (let waited = 0; uuid !== '' && core.parts.picture.get(uuid) === null && waited < 2_000; waited += 10)
+          await pause(10);
       },
     });
     await bench.settle();
-    let uuid = '';
     arrive = () => {
       arrive = null;
       uuid = bench.addGuest({ name: 'db-2' });
