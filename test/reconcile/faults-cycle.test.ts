@@ -41,7 +41,7 @@ describe('cycle on the kernel’s groups', { skip: NO_REAL_GROUPS }, () => {
     let uuid = '';
     bench.setClass('limit: 20%');
     bench.addGuest({ name: 'db-1' });
-    const core: FaultsCore = await bench.boot({
+    const core: Awaited<ReturnType<typeof bench.boot>> = await bench.boot({
       sample: async () => {
         arrive?.();
         // Looked at beside the cycle, which must not end before.

@@ -26,7 +26,7 @@ const POLICY = `version: 1
 classes:
   quarter:
     cpu: { limit: 25% }
-assign:
+assignments:
   - match: { name: "vm-host-*" }
     class: quarter
 `;
