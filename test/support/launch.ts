@@ -61,6 +61,8 @@ export interface LaunchSpawn {
   readonly cwd?: string;
   /** A descriptor that it inherits as number 3. */
   readonly third?: number;
+  /** What it reads, and then the end. */
+  readonly input?: string;
 }
 
 export class Launched {
@@ -69,9 +71,9 @@ export class Launched {
   stderr = '';
   #stdout = '';
 
-  constructor([file = '', ...words]: readonly string[], { env, cwd, third }: LaunchSpawn) {
+  constructor([file = '', ...words]: readonly string[], { env, cwd, third, input }: LaunchSpawn) {
     this.#child = spawn(file, words, {
-      stdio: ['ignore', 'pipe', 'pipe', ...(third === undefined ? [] : [third])],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(third === undefined ? [] : [third])],
       ...(env && { env }),
       ...(cwd && { cwd }),
     });
@@ -81,6 +83,7 @@ export class Launched {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
+    this.#child.stdin?.on('error', () => undefined).end(input);
     this.end = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
         resolve({ code, signal, stdout: this.#stdout, stderr: this.stderr });
@@ -93,14 +96,14 @@ export class Launched {
   }
 
   /** Returns in the moment in which the process is QEMU. */
-  async untilQemu(): Promise<void> {
+  async untilQemu(seconds = 30): Promise<void> {
     await waitUntil(
       'the process to be QEMU',
       () => {
         if (this.#child.exitCode !== null) throw new Error(`not started (${this.#child.exitCode}): ${this.stderr}`);
         return readFileSync(`/proc/${this.pid}/comm`, 'latin1').startsWith('qemu');
       },
-      { seconds: 30, everyMs: 2 },
+      { seconds, everyMs: 2 },
     );
   }
 

@@ -34,8 +34,8 @@ const POLICY = `version: 1
 classes:
   confined:
     cpu: { guarantee: 20%, limit: 50%, burst: 10ms }
-    memory: { guarantee: 25%, limit: 800% }
-    disk: { limit: { iops: 300 }, weight: 50 }
+    memory: { guarantee: 25%, limit: 2000% }
+    disk: { limit: { iops: 300 } }
     svirt: { required: true, images: verify }
 assignments:
   - { class: confined, match: { name: "vm-confined-*" } }
