@@ -147,9 +147,14 @@ test('a vCPU that is plugged in is pinned within a second', { skip }, async (t) 
 test('release lets the threads run where they did', { skip }, async () => {
   await daemon.waitUntilCompliant([pin]);
   await daemon.virtsladOk('release', pin.name);
-  const host = untouched.kernel[join(cpuset(0), 'cpuset.cpus')]?.trim();
+  const before = untouched.kernel[join(cpuset(0), 'cpuset.cpus')]?.trim();
+  // On v2 a group begins without a list, and takes none back while it has threads (ENOSPC): it gets all that there are.
+  const host = before || readFileSync(join(cpuset(0), '../cpuset.cpus.effective'), 'utf8').trim();
   assert.deepEqual(allowedOfVcpus(), [host, host, host]);
   const kernel = await kernelTuning(pin);
-  for (const [path, text] of Object.entries(untouched.kernel)) assert.equal(kernel[path], text, path);
+  for (const [path, text] of Object.entries(untouched.kernel)) {
+    const expected = path.endsWith('/cpuset.cpus') && path.includes('/vcpu') ? `${host}\n` : text;
+    assert.equal(kernel[path], expected, path);
+  }
   assert.equal((await libvirtView(pin)).vcpupin, untouched.libvirt.vcpupin);
 });

@@ -57,7 +57,8 @@ export class SharedLibvirtd implements LabLibvirtd {
   }
 
   async restart(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    await this.stop(signal);
+    if (signal === 'SIGKILL') await this.stop(signal);
+    await output('systemctl', ['restart', UNIT]);
     await this.start();
   }
 
