@@ -208,7 +208,8 @@ describe('what QEMU answers', () => {
     assert.deepEqual(throttle(well), iops(500));
     assert.equal(at.control(busy, 'disk.limit')?.status, 'pending');
     const asked = at.libvirt.calls.filter(({ op, uuid }) => op === 'disks' && uuid === busy).length;
-    assert.ok(asked >= 10 && asked <= 30, `asked ${asked} times in 20 cycles`);
+    // Once a cycle, and up to four times more while it is busy: those by the real clock, which these cycles outrun.
+    assert.ok(asked >= 10 && asked <= 20 * 5 + 2, `asked ${asked} times in 20 cycles`);
     at.libvirt.occupy(busy, false);
     await at.cycles(2);
     assert.deepEqual(throttle(busy), iops(500));
