@@ -36,8 +36,9 @@ export function settle(parts: Parts, plan: DomainPlan, outcomes: readonly WriteO
       const tells = control.control.tellFor !== undefined;
       if (tells && (runs || control.control.lasting === true)) tell(parts, plan, control, applied);
     }
-    forgetRestored(parts, plan, outcomes);
-    if (runs) tellOriginals(parts, plan);
+    const forgot = forgetRestored(parts, plan, outcomes);
+    // What travelled with the guest counts from the next look on, where there was an older record of our own until now.
+    if (runs && !forgot) tellOriginals(parts, plan);
   }
   parts.picture.note(plan, outcomes);
   return plan.controls.map((control) => controlOutcome(plan, control, outcomes));
@@ -174,8 +175,8 @@ function toldOutcome(
   return { outcome: outcome.failure === 'vanished' ? 'vanished' : 'failed', message: outcome.message };
 }
 
-/** The record goes only when the originals stand in the kernel and in libvirt's view. */
-function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly WriteOutcome[]): void {
+/** The record goes only when the originals stand in the kernel and in libvirt's view. @returns whether one went */
+function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly WriteOutcome[]): boolean {
   const restored = plan.controls.filter(
     ({ control, forget, tell, writes }) =>
       forget &&
@@ -186,14 +187,16 @@ function forgetRestored(parts: Parts, plan: DomainPlan, outcomes: readonly Write
         outcomes.some((one) => one.control === control.id && one.write.key === write.key && one.outcome === 'applied'),
       ),
   );
-  if (restored.length === 0) return;
+  if (restored.length === 0) return false;
   const { uuid } = plan.domain;
+  const went = restored.some(({ control }) => parts.journal.get(uuid, control.id) !== null);
   const group = lastingGroup(plan.domain);
   const done = restored.flatMap(({ control: { id } }) => {
     const inherited = group === null ? null : parts.journal.inherited(group, id);
     return [...(inherited === null ? [] : [inherited]), { uuid, control: id }];
   });
   parts.journal.remove(done).catch((error: Error) => parts.log.error('journal.save', { reason: error.message }));
+  return went;
 }
 
 /** The guest carries its originals with it, for a migration or a saved image. */
