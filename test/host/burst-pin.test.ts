@@ -9,6 +9,7 @@ import { measureUntil, vcpuThreadIds } from '../support/cpu-time.js';
 import type { Guest } from '../support/guest.js';
 import { limitCores } from '../support/kernel-view.js';
 import { Lab } from '../support/lab.js';
+import { MEND_SECONDS } from '../support/lab-kind.js';
 import { kernelTuning, libvirtView } from '../support/tuning-view.js';
 import { sleep, waitUntil } from '../support/wait.js';
 
@@ -16,7 +17,7 @@ const lab = await Lab.open();
 after(() => lab.close());
 
 const FILE = '10-burst-pin.yaml';
-const MEND_MS = 1000;
+const MEND_MS = MEND_SECONDS * 1000;
 const BURST_MS = 20;
 const PAUSES = 5;
 const policy = (burst: string) => `version: 1

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { limitCores, readLimit } from '../support/kernel-view.js';
 import { Lab } from '../support/lab.js';
+import { MEND_SECONDS } from '../support/lab-kind.js';
 import { LabNetwork } from '../support/network.js';
 import { diskThrottle, tapQueues } from '../support/tuning-view.js';
 import { waitUntil } from '../support/wait.js';
@@ -12,7 +13,7 @@ import { waitUntil } from '../support/wait.js';
 const lab = await Lab.open();
 after(() => lab.close());
 
-const HELD_MS = 1000;
+const HELD_MS = MEND_SECONDS * 1000;
 const POLICY = `version: 1
 classes:
   held:

@@ -7,6 +7,7 @@ import { controllerGroup } from '../support/controller-group.js';
 import type { Guest } from '../support/guest.js';
 import { limitCores } from '../support/kernel-view.js';
 import { Lab } from '../support/lab.js';
+import { MEND_SECONDS } from '../support/lab-kind.js';
 import { kernelTuning, libvirtView } from '../support/tuning-view.js';
 import { sleep, waitUntil } from '../support/wait.js';
 import { WriteWatch } from '../support/write-watch.js';
@@ -26,9 +27,6 @@ assignments:
   - { class: safe, match: { name: "safe-*" } }
   - { class: swap, match: { name: "swap-*" } }
 `;
-/** The promise is 1 s for 99 of 100. */
-const MEND_SECONDS = 1;
-
 const tight = await lab.startGuest({ name: 'tight', burn: false });
 const safe = await lab.startGuest({
   name: 'safe',
@@ -63,11 +61,19 @@ test('a limit under what the guest may need is refused with the figures, and not
   assert.equal(await daemon.metric('virtsla_domain_compliant', { uuid: tight.uuid }), 0);
   // A cycle and more.
   await sleep(6);
-  assert.deepEqual(watch.writes, []);
-  assert.deepEqual({ limit: read(tight, LIMIT), swap: read(tight, SWAP), memtune: await memtune(tight) }, refused);
+  // v2 limits swap for itself, which kills nobody.
+  const isOther = (written: string) => version === 1 || !written.endsWith('/memory.swap.max');
+  assert.deepEqual(watch.writes.filter(isOther), []);
+  assert.equal(read(tight, LIMIT), refused.limit);
+  if (version === 1) {
+    assert.deepEqual(
+      { swap: read(tight, SWAP), memtune: await memtune(tight) },
+      { swap: refused.swap, memtune: refused.memtune },
+    );
+  }
   // The witness works.
   write(tight, LIMIT, version === 1 ? '-1' : 'max');
-  await waitUntil('inotifywait to see a write', () => watch.writes.length > 0, { seconds: 2 });
+  await waitUntil('inotifywait to see a write', () => watch.writes.some(isOther), { seconds: 2 });
   await watch.stop();
   assert.equal(limitCores(tight.groups, 'vcpu0'), 0.4, 'its other controls are held all the same');
 });

@@ -12,5 +12,11 @@ export const ON_SYSTEM = process.env.VIRTSLAD_LAB === 'system';
  */
 export const LAB_PARENT = ON_SYSTEM ? '/var/lib/libvirt/images' : '/tmp';
 
+/**
+ * How long something wrong may last. The promise is 1 s for 99 of 100; where everything is emulated, with virtslad on the same
+ * one or two slow CPUs as its guests, it is that nothing outlives a cycle.
+ */
+export const MEND_SECONDS = ON_SYSTEM ? 5 : 1;
+
 /** How much longer than on bare metal is waited for what comes late: no promise of virtslad is measured with it. */
 export const PATIENCE = ON_SYSTEM ? 20 : 1;

@@ -36,9 +36,11 @@ export class SharedLibvirtd implements LabLibvirtd {
   }
 
   async start(): Promise<void> {
-    if ((await execute('systemctl', ['is-active', DAEMON])).stdout.trim() === 'active') {
+    // It may be about to start, for the lab before.
+    if (/^activ/.test((await execute('systemctl', ['is-active', DAEMON])).stdout)) {
       await output('systemctl', ['stop', DAEMON]);
-      this.#cleanup.defer(`start ${DAEMON}`, () => output('systemctl', ['start', DAEMON]).then(() => undefined));
+      const start = ['start', '--no-block', DAEMON];
+      this.#cleanup.defer(`start ${DAEMON}`, () => output('systemctl', start).then(() => undefined));
     }
     await output('systemctl', ['start', ...SOCKETS, UNIT]);
     await waitUntil('libvirtd to answer', () => this.answers(), { seconds: 30 });

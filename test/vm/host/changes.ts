@@ -1,5 +1,0 @@
-/** Drift, hotplug and release on cgroup v2, as the host lane tests them. */
-import '../support/on-system.js';
-
-const { runHostFiles } = await import('../support/host-files.js');
-await runHostFiles(['drift', 'hotplug', 'release']);
