@@ -45,7 +45,7 @@ describe('cycle on the kernel’s groups', { skip: NO_REAL_GROUPS }, () => {
       sample: async () => {
         arrive?.();
         // Looked at beside the cycle, which must not end before.
-        for (let waited = 0; uuid !== '' && core.parts.picture.get(uuid) === null && waited < 2_000; waited += 10)
+        for (let waited = 0; uuid !== '' && !core.parts.memory.uuids().includes(uuid) && waited < 2_000; waited += 10)
           await pause(10);
       },
     });
