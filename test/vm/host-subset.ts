@@ -4,4 +4,4 @@
  * disk, silence at rest. Quotas, bursts, pins, memory and release are in v2-levels.test.ts, with one daemon for all of them:
  * the files of test/host about them would take ten minutes more.
  */
-export const HOST_SUBSET: readonly string[] = ['vm/host/subset'];
+export const HOST_SUBSET: readonly string[] = ['vm/host/cpu', 'vm/host/devices'];

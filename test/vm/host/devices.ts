@@ -2,4 +2,4 @@
 import '../support/on-system.js';
 
 const { runHostFiles } = await import('../support/host-files.js');
-await runHostFiles(['weights', 'drift', 'hotplug', 'disk-cgroup']);
+await runHostFiles(['hotplug', 'disk-cgroup']);
