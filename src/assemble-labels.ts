@@ -19,14 +19,14 @@ import type { Gate } from './reconcile/gate.js';
 import type { Generations } from './reconcile/generations.js';
 import type { HandsOffRegister } from './reconcile/hands-off.js';
 import type { Journal } from './reconcile/journal.js';
-import { LabelActions } from './reconcile/label-actions.js';
-import { LabelAudit } from './reconcile/label-audit.js';
-import { LabelPairs } from './reconcile/label-pairs.js';
-import { LabelRegister } from './reconcile/label-register.js';
-import { LabelState } from './reconcile/label-state.js';
-import type { Labels } from './reconcile/labels.js';
-import { SaveRestore } from './reconcile/save-restore.js';
-import { type Candidate, candidateOf } from './reconcile/save-restore-checks.js';
+import { LabelActions } from './reconcile/labels/actions.js';
+import { LabelAudit } from './reconcile/labels/audit.js';
+import type { Labels } from './reconcile/labels/labels.js';
+import { LabelPairs } from './reconcile/labels/pairs.js';
+import { LabelRegister } from './reconcile/labels/register.js';
+import { SaveRestore } from './reconcile/labels/save-restore.js';
+import { type Candidate, candidateOf } from './reconcile/labels/save-restore-checks.js';
+import { LabelState } from './reconcile/labels/state.js';
 
 /** What a test puts in the place of the host's. */
 export interface SecurityInstead {

@@ -30,10 +30,10 @@ import { scopeName } from './launch/scope-name.js';
 import { startPlan } from './launch/start-plan.js';
 import type { Log } from './log.js';
 import type { EffectiveClass } from './policy/types.js';
-import { printable } from './printable.js';
 import { applyDomain } from './reconcile/apply.js';
 import type { DomainPlan } from './reconcile/plan.js';
 import { setUnit } from './reconcile/unit-properties.js';
+import { printable } from './text/printable.js';
 
 export interface LaunchPlace {
   /** What will be made, for the record ahead of it. */

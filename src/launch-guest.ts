@@ -25,10 +25,10 @@ import { giveLabel, type LabelParts, labelParts, readyImages } from './launch-la
 import type { LoadResult } from './policy/loader.js';
 import { resolveTrusted, untrusted } from './policy/loader-trust.js';
 import type { EffectiveClass } from './policy/types.js';
-import { printable } from './printable.js';
 import { Gate } from './reconcile/gate.js';
 import { formatJournal } from './reconcile/journal-format.js';
-import { LabelRegister, type Launched } from './reconcile/label-register.js';
+import { LabelRegister, type Launched } from './reconcile/labels/register.js';
+import { printable } from './text/printable.js';
 
 export interface LaunchOptions {
   readonly config: Config;

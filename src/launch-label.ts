@@ -11,7 +11,7 @@ import { type ChosenLabel, chooseLabel, classValue, imageLabel, labelWith } from
 import { writableImages, wrongImage } from './launch/images.js';
 import type { LaunchRequest } from './launch/request.js';
 import type { EffectiveClass } from './policy/types.js';
-import type { LabelRegister, Launched } from './reconcile/label-register.js';
+import type { LabelRegister, Launched } from './reconcile/labels/register.js';
 
 export interface LabelParts {
   readonly status: () => SecurityStatus;

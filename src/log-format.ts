@@ -1,6 +1,6 @@
 /**
  * One log line from pino's JSON to what the operator asked for: JSON, logfmt or text for a terminal. Pure.
- * Values are already safe to print (`printable.ts`).
+ * Values are already safe to print (`text/printable.ts`).
  */
 
 export type LogFormat = 'json' | 'logfmt' | 'text';

@@ -6,7 +6,7 @@
 import { pino } from 'pino';
 import { VirtsladError } from './errors.js';
 import { formatLine, type LogFormat } from './log-format.js';
-import { NAME_LENGTH_MAX, printable } from './printable.js';
+import { NAME_LENGTH_MAX, printable } from './text/printable.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type { LogFormat } from './log-format.js';

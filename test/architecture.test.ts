@@ -43,13 +43,9 @@ export function valueImports(path: string, text: string): string[] {
 /** Files and folders in which data goes in and data comes out. */
 const PURE = [
   'errors.ts',
-  'cpu-max-text.ts',
-  'bandwidth-text.ts',
-  'disk-throttle-text.ts',
-  'io-max-text.ts',
+  'text/',
   'domains/types.ts',
   'units.ts',
-  'printable.ts',
   'config/suggest.ts',
   'policy/',
   'controls/',
@@ -66,11 +62,13 @@ const PURE = [
   'domains/bare-origin',
   'domains/bare-sizes',
   'reconcile/plan',
-  'reconcile/slice-plan',
+  'reconcile/host-controls/plan-host',
+  'reconcile/host-controls/plan-io-cost',
+  'reconcile/host-controls/slice-plan',
   'reconcile/order',
   'reconcile/originals',
   'reconcile/journal-format',
-  'reconcile/label-register-format',
+  'reconcile/labels/register-format',
 ];
 const IMPURE_IN_PURE = /^policy\/(?:load|watch)/;
 const PURE_PACKAGES = ['zod', 'yaml', 'cron', 'fast-xml-parser', 'node:crypto', 'node:path', 'node:util'];

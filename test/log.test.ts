@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { VirtsladError } from '../src/errors.js';
 import { createLog, type LogOptions, type ProcessLog } from '../src/log.js';
-import { NAME_LENGTH_MAX, printable } from '../src/printable.js';
+import { NAME_LENGTH_MAX, printable } from '../src/text/printable.js';
 import { HOSTILE_NAME } from './fixtures/snapshot.js';
 
 interface Capture {

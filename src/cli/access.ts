@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { CONFIG_KEY_NAMES } from '../config/keys.js';
-import { printable } from '../printable.js';
 import type { ControlSnapshot, Snapshot } from '../snapshot/types.js';
+import { printable } from '../text/printable.js';
 import { styleFor } from './render/style.js';
 import type { DaemonClient } from './services.js';
 import type { VerbContext } from './verb.js';

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { CONFIG_KEY_NAMES, CONFIG_KEYS } from '../config/keys.js';
 import { nearest } from '../config/suggest.js';
 import type { Problem } from '../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { type FlagSpec, usage, type Verb } from './verb.js';
 
 export const HELP: FlagSpec = { name: 'help', short: 'h', summary: 'Show this help' };

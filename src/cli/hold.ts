@@ -1,6 +1,6 @@
 /** `virtslad hold DOMAIN [--for 2h]`: leaves a guest as it is, for a time or until told. */
 import { VirtsladError } from '../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { parseDuration } from '../units.js';
 import { withWriter } from './access.js';
 import { print } from './print.js';

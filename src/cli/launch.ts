@@ -1,6 +1,6 @@
 /** `virtslad launch`: starts QEMU in place of this process, in its class. */
 import '../host/launch/stdio-flags.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { renderProblems } from './render/problems.js';
 import { EXIT_ERROR, EXIT_INTERRUPTED, type Verb } from './verb.js';
 

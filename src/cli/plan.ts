@@ -1,5 +1,5 @@
 /** `virtslad plan`: what apply would write now, and nothing written. */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { libvirtIsAway } from './access.js';
 import { print } from './print.js';
 import { renderPlan } from './render/plan.js';

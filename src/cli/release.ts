@@ -1,5 +1,5 @@
 /** `virtslad release [DOMAIN|--all]`: puts the originals back and stays hands-off. */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { libvirtIsAway, withWriter } from './access.js';
 import { print } from './print.js';
 import { renderApply } from './render/apply.js';

@@ -1,5 +1,5 @@
 /** `virtslad resume [DOMAIN|--all]`: ends hold and release. */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { libvirtIsAway, withWriter } from './access.js';
 import { print } from './print.js';
 import { renderApply } from './render/apply.js';

@@ -3,9 +3,10 @@
  * throttled. At most the quota; nothing without one.
  * Sources: sched-bwc.rst ("Burst feature"), cgroup-v2.rst (cpu.max.burst); v1: cpu.cfs_burst_us. Linux 5.14.
  */
-import { parseCpuMax } from '../cpu-max-text.js';
+
 import type { Domain } from '../domains/types.js';
 import { duration } from '../policy/value-types.js';
+import { parseCpuMax } from '../text/cpu-max.js';
 import { formatDuration } from '../units.js';
 import type { Amount, Control, Desired, Setting } from './control.js';
 import { cpuLimit } from './cpu-limit.js';

@@ -4,10 +4,10 @@
  * Sources: cgroup-v2.rst (cpu.max), sched-bwc.rst, virDomainSetSchedulerParametersFlags (vcpu_period, vcpu_quota).
  */
 import { basename, join } from 'node:path';
-import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from '../cpu-max-text.js';
 import type { CpuTune, Domain } from '../domains/types.js';
 import type { CpuAmount } from '../policy/types.js';
 import { cpuAmount } from '../policy/value-types.js';
+import { coresAllowed, DEFAULT_PERIOD_USEC, formatCpuMax, parseCpuMax } from '../text/cpu-max.js';
 import {
   type Amount,
   type Control,

@@ -3,8 +3,8 @@
  * how they read. Pure.
  */
 import type { DiskThrottle, ThrottleField } from '../domains/types.js';
-import type { IoMax } from '../io-max-text.js';
 import type { EffectiveClass, KeyPath, Sourced } from '../policy/types.js';
+import type { IoMax } from '../text/io-max.js';
 import { formatDuration, formatRate } from '../units.js';
 import type { Amount, ControlMetric } from './control.js';
 

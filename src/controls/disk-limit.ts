@@ -5,10 +5,10 @@
  * blkio-controller.rst (blkio.throttle.*), virDomainSetBlkioParameters.
  */
 import { join } from 'node:path';
-import { formatDiskThrottle, parseDiskThrottle } from '../disk-throttle-text.js';
 import type { Domain } from '../domains/types.js';
 import type { BlkioParameters, TuneCall } from '../host/libvirt/client.js';
-import { formatIoMax, NO_IO_LIMIT, parseIoMax } from '../io-max-text.js';
+import { formatDiskThrottle, parseDiskThrottle } from '../text/disk-throttle.js';
+import { formatIoMax, NO_IO_LIMIT, parseIoMax } from '../text/io-max.js';
 import type { Amount, Control, Desired, Original, Place, Setting } from './control.js';
 import { told } from './control.js';
 import {

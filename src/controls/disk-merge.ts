@@ -2,9 +2,10 @@
  * One text holds all limits of a disk, and a class asks for some of them: ours over what others have set beside them, and
  * what would stand there without ours. Pure.
  */
-import { formatDiskThrottle, parseDiskThrottle } from '../disk-throttle-text.js';
+
 import type { DiskThrottle, ThrottleField } from '../domains/types.js';
-import { formatIoMax, type IoMax, NO_IO_LIMIT, parseIoMax } from '../io-max-text.js';
+import { formatDiskThrottle, parseDiskThrottle } from '../text/disk-throttle.js';
+import { formatIoMax, type IoMax, NO_IO_LIMIT, parseIoMax } from '../text/io-max.js';
 import { type AskedLimits, bucketSeconds, KINDS, throttleFromIoMax } from './disk-amounts.js';
 
 type Fields = Partial<Record<ThrottleField, number>>;

@@ -1,7 +1,7 @@
 /**
  * disk.weight: the guest's share of a disk's time when others want it too, on the scale of cgroup v2's io.weight (1–10000,
  * 100 normal). Nothing keeps weights unless the disk's scheduler is BFQ, which has a file of its own (io.bfq.weight, 1–1000),
- * or the io cost controller is on for it, which `reconcile/io-cost.ts` sees to where the class allows it.
+ * or the io cost controller is on for it, which `reconcile/host-controls/io-cost.ts` sees to where the class allows it.
  * Sources: cgroup-v2.rst (io.weight), bfq-iosched.rst, virDomainSetBlkioParameters (weight: libvirt converts nothing and
  * writes BFQ's file where there is one), systemd's IOWeight= (sets both files, BFQ's as BFQ_WEIGHT in basic/cgroup-util.h).
  */

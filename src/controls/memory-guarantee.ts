@@ -1,7 +1,7 @@
 /**
  * memory.guarantee: guest memory that the kernel reclaims only when nothing else is left (memory.low), or with
  * `memory.hard` never (memory.min). A group is protected at most as far as the groups above it are: the scope around the
- * guest is raised with it, the slices above by `reconcile/slice-guarantees.ts`.
+ * guest is raised with it, the slices above by `reconcile/host-controls/slice-guarantees.ts`.
  * Source: cgroup-v2.rst (memory.low, memory.min). v1 has nothing like it, and neither has libvirt.
  */
 import { basename, dirname, join } from 'node:path';

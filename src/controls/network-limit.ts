@@ -3,10 +3,11 @@
  * traffic control on the guest's tap: a queue towards it, a policer on what comes from it.
  * Sources: formatdomain.html ("Quality of service"), virDomainSetInterfaceParameters, tc-htb(8), tc-police(8).
  */
-import { formatBandwidth, parseBandwidth } from '../bandwidth-text.js';
+
 import type { Bandwidth, Domain, InterfaceDevice } from '../domains/types.js';
 import { type NetworkLimit, networkLimit as schema } from '../policy/network-values.js';
 import type { EffectiveClass, Sourced } from '../policy/types.js';
+import { formatBandwidth, parseBandwidth } from '../text/bandwidth.js';
 import { formatNetworkRate, formatSize } from '../units.js';
 import { type Amount, type Control, type Desired, type KeySpec, type Place, type Setting, told } from './control.js';
 

@@ -3,8 +3,9 @@
  * through libvirt, seldom: when a guest's throttle is first looked at, after every change of it, and in rounds, a few
  * guests a cycle, each guest once a minute. The last answer stands until then, with its age.
  */
-import { formatDiskThrottle } from '../disk-throttle-text.js';
+
 import type { DiskReading, LibvirtClient } from '../host/libvirt/client.js';
+import { formatDiskThrottle } from '../text/disk-throttle.js';
 import type { Domain } from './types.js';
 
 /** Every guest's disks are asked about this often. */

@@ -2,10 +2,11 @@
  * What the kernel limits a guest's interfaces to, in the words in which libvirt was asked for it: a value that the kernel
  * keeps rounded is not taken for another one.
  */
-import { formatBandwidth } from '../bandwidth-text.js';
+
 import { inLibvirtUnits } from '../host/net/bandwidth.js';
 import { type InterfaceKind, interfaceIdentity } from '../host/net/interface.js';
 import { type BandwidthReading, shaperOf, TrafficControl } from '../host/net/tc.js';
+import { formatBandwidth } from '../text/bandwidth.js';
 import type { Domain } from './types.js';
 
 interface Seen {

@@ -1,5 +1,5 @@
 /** Markup from text: a template tag that escapes whatever is put in, so that a guest's name cannot become markup. Pure. */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 
 /** Markup that is safe as it stands. Made by `html` only. */
 export class Markup {

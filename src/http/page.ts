@@ -4,9 +4,9 @@
  */
 import { isActive } from '../metrics/domain-families.js';
 import { noncompliances } from '../metrics/reasons.js';
-import { printable } from '../printable.js';
 import { isFeasible } from '../snapshot/feasibility.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
+import { printable } from '../text/printable.js';
 import { roundedSize } from '../units.js';
 import { countDomains, notReadyReason } from './api.js';
 import { html, Markup } from './html.js';

@@ -5,7 +5,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, type Problem, VirtsladError } from '../errors.js';
 import type { Log } from '../log.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 
 export interface ProblemsBody {
   readonly problems: readonly Problem[];

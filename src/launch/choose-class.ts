@@ -4,7 +4,7 @@ import type { Problem } from '../errors.js';
 import { effectiveClass } from '../policy/effective.js';
 import { assign } from '../policy/match.js';
 import type { DomainAttributes, EffectiveClass, Generation } from '../policy/types.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 
 export type ChosenClass =
   | { readonly ok: true; readonly effective: EffectiveClass; readonly notes: readonly string[] }

@@ -2,8 +2,8 @@
 import { isAbsolute, join } from 'node:path';
 import type { BareDisk } from '../domains/bare-devices.js';
 import type { FileLabel } from '../host/selinux/file-labels.js';
-import { printable } from '../printable.js';
 import { parseLabel } from '../svirt/label.js';
+import { printable } from '../text/printable.js';
 
 /** Absolute paths, each once; a relative one is looked up where QEMU will look it up, in its working directory. */
 export function writableImages(disks: readonly BareDisk[], workingDirectory: string): readonly string[] {

@@ -3,8 +3,9 @@
  * Written by hand because prom-client takes some twenty times as long and blocks the event loop meanwhile; a test holds
  * the two to the same bytes. The labels of a guest are escaped once and kept as bytes while the guest is there.
  */
-import { printable } from '../printable.js';
+
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
+import { printable } from '../text/printable.js';
 import type { DomainFamily, FamilyHead } from './family.js';
 
 /** https://prometheus.io/docs/instrumenting/exposition_formats/#comments-help-text-and-type-information */

@@ -3,7 +3,7 @@
  * values come from, gives text. A counter of the daemon lives in the snapshot and is copied here, never counted here.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import type { Family } from './family.js';
 import { RECONCILE_DURATION } from './own-families.js';
 

@@ -3,7 +3,7 @@
  * Maps are lists of entries, never objects: a key cannot reach a prototype.
  */
 import type { SourcePosition } from '../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 
 export interface ScalarNode {
   readonly kind: 'scalar';

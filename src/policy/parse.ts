@@ -4,7 +4,7 @@
  */
 import { Composer, isMap, isPair, isScalar, isSeq, type YAMLError } from 'yaml';
 import type { Problem } from '../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { type MapEntry, type PolicyNode, quoted } from './ast.js';
 import { POLICY_BYTES_MAX, type PositionAt, type Scan, scanPolicy } from './scan.js';
 

@@ -4,11 +4,11 @@ import { findDomain } from '../snapshot/find-domain.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
 import type { CycleResult } from './cycle.js';
 import { cycle, planOf } from './cycle.js';
+import { settleIoCost } from './host-controls/settle-io-cost.js';
+import { settleSlices } from './host-controls/settle-slices.js';
 import type { Parts } from './parts.js';
 import type { DomainPlan } from './plan.js';
 import type { Reconciler } from './reconciler.js';
-import { settleIoCost } from './settle-io-cost.js';
-import { settleSlices } from './settle-slices.js';
 import type { ApplyReport, Commands, ControlOutcome, Target } from './types.js';
 
 /** libvirt is told in the background; a command waits this long for it, then says what it knows. */

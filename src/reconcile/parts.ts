@@ -14,12 +14,12 @@ import type { Gate } from './gate.js';
 import type { Generations } from './generations.js';
 import type { HandsOffRegister } from './hands-off.js';
 import type { History } from './history.js';
-import type { IoCost } from './io-cost.js';
+import type { IoCost } from './host-controls/io-cost.js';
+import type { SliceGuarantees } from './host-controls/slice-guarantees.js';
 import type { Journal } from './journal.js';
-import type { Labels } from './labels.js';
+import type { Labels } from './labels/labels.js';
 import type { Memory } from './memory.js';
 import type { Picture } from './picture.js';
-import type { SliceGuarantees } from './slice-guarantees.js';
 import type { Teller } from './tell.js';
 
 export interface Parts {

@@ -3,12 +3,12 @@
  * beside a full cycle; each domain is read and written in one breath, so they cannot mix.
  */
 import { type CycleResult, cycle } from './cycle.js';
+import { settleIoCost } from './host-controls/settle-io-cost.js';
+import { settleSlices } from './host-controls/settle-slices.js';
+import { LaunchedGuests } from './labels/launched.js';
 import { removeEnded } from './lasting-records.js';
-import { LaunchedGuests } from './launched.js';
 import type { Parts } from './parts.js';
 import { countReach } from './reach.js';
-import { settleIoCost } from './settle-io-cost.js';
-import { settleSlices } from './settle-slices.js';
 
 /** Every domain's XML is read again at least this often, should an event be lost. */
 const FACTS_ROTATION_MS = 300_000;

@@ -1,7 +1,7 @@
 /** One guest among many by uuid or by name, as an operator gives it. Pure. */
 import { nearest } from '../config/suggest.js';
 import { VirtsladError } from '../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 
 interface Named {
   readonly uuid: string;

@@ -3,7 +3,7 @@
  * may use a file whose categories are all among its own (refpolicy, policy/mcs: `h1 dom h2`). libvirt gives a shared
  * disk svirt_image_t without categories and a read-only one virt_content_t: neither is a violation. Pure.
  */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { type CategorySet, formatCategories, includesAll } from './categories.js';
 import type { Members } from './domination.js';
 import { isOneLabelType, isUnconfinedType } from './guest-types.js';

@@ -8,7 +8,7 @@
  * set without categories and the set of all take no part: each is a violation of its own, and as one is held by all
  * and the other holds all, it would have every guest of the host named for the fault of one.
  */
-import { printable } from '../printable.js';
+import { printable } from '../text/printable.js';
 import { CATEGORY_COUNT, type CategorySet, categorySet, equalCategories, formatCategories } from './categories.js';
 import { Domination, type Group, type Members } from './domination.js';
 import { CONTENT_TYPES, GUEST_TYPES, IMAGE_TYPES, isUnconfinedType } from './guest-types.js';

@@ -4,9 +4,9 @@ import { describe, test } from 'node:test';
 import type { Desired, Sight } from '../../src/controls/control.js';
 import { cpuLimit } from '../../src/controls/cpu-limit.js';
 import { autoWeight, cpuWeight, sharesOf, weightOf as weightOfText } from '../../src/controls/cpu-weight.js';
-import { coresAllowed, formatCpuMax, parseCpuMax } from '../../src/cpu-max-text.js';
 import type { Domain } from '../../src/domains/types.js';
 import type { CpuAmount, EffectiveClass, Sourced } from '../../src/policy/types.js';
+import { coresAllowed, formatCpuMax, parseCpuMax } from '../../src/text/cpu-max.js';
 import { GuestModel, HOST } from '../reconcile/guest-model.js';
 
 const SOURCE = { file: 'p.yaml', line: 3, column: 5 };

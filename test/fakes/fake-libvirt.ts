@@ -10,7 +10,6 @@
  *     libvirt.faultOn(db, 'managedSave', { kind: 'hang' });
  */
 import { createHash } from 'node:crypto';
-import { canonicalThrottle } from '../../src/disk-throttle-text.js';
 import type {
   BlkioTune,
   CpuTune,
@@ -39,6 +38,7 @@ import type {
 import type { SaveCall } from '../../src/host/libvirt/protocol.js';
 import type { SavedImage, SaveOptions, StartOptions } from '../../src/host/libvirt/saving.js';
 import type { XmlElement } from '../../src/policy/types.js';
+import { canonicalThrottle } from '../../src/text/disk-throttle.js';
 import { applySeclabel, liveSeclabels } from './fake-seclabel.js';
 import {
   applyTune,

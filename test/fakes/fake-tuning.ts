@@ -4,7 +4,7 @@
  *     defaultTuning({ disks: [fakeDisk({ target: 'vda' })] })
  *     applyTune(tuning, 2, { call: 'throttle', disk: 'vda', throttle })   // the tuning after it, and what is announced
  */
-import { canonicalThrottle, NO_THROTTLE } from '../../src/disk-throttle-text.js';
+
 import {
   type Bandwidth,
   type BlkioDevice,
@@ -23,6 +23,7 @@ import {
   type SchedulerParameters,
   type TuneCall,
 } from '../../src/host/libvirt/client.js';
+import { canonicalThrottle, NO_THROTTLE } from '../../src/text/disk-throttle.js';
 
 const GIB = 1024 ** 3;
 

@@ -10,7 +10,7 @@ import type { RelabelOutcome, RelabelRequest } from '../../src/host/selinux/rela
 import { readRequest } from '../../src/launch/request.js';
 import { giveLabel, type LabelAsk, type LabelParts, readyImages } from '../../src/launch-label.js';
 import type { EffectiveClass } from '../../src/policy/types.js';
-import { LabelRegister } from '../../src/reconcile/label-register.js';
+import { LabelRegister } from '../../src/reconcile/labels/register.js';
 
 const source = { file: '10.yaml', line: 3, column: 3 };
 let directory: string;

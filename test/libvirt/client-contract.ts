@@ -4,8 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { formatBandwidth } from '../../src/bandwidth-text.js';
-import { formatDiskThrottle, NO_THROTTLE } from '../../src/disk-throttle-text.js';
 import {
   type DiskThrottle,
   type DomainSeclabel,
@@ -21,6 +19,8 @@ import type {
   TuneCall,
 } from '../../src/host/libvirt/client.js';
 import { MEMORY_UNLIMITED_KIB } from '../../src/host/libvirt/client.js';
+import { formatBandwidth } from '../../src/text/bandwidth.js';
+import { formatDiskThrottle, NO_THROTTLE } from '../../src/text/disk-throttle.js';
 
 /**
  * One persistent guest of two vCPUs, 16 MiB, shares 512, quota 50000 and metadata `<app:role xmlns:app="urn:x" name="db"/>`.

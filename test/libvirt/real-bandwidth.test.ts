@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { formatBandwidth } from '../../src/bandwidth-text.js';
 import type { Bandwidth, InterfaceDevice } from '../../src/domains/types.js';
 import type { TuneCall } from '../../src/host/libvirt/client.js';
 import { connectLibvirt } from '../../src/host/libvirt/connect.js';
+import { formatBandwidth } from '../../src/text/bandwidth.js';
 import { output } from '../support/command.js';
 import { Lab } from '../support/lab.js';
 import { keepingLog } from './keeping-log.js';

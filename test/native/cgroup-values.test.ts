@@ -15,7 +15,7 @@ import { findHierarchies } from '../../src/host/cgroup/layout.js';
 import { unlimitedOnV1 } from '../../src/host/cgroup/memory-files.js';
 import { pageBytes, wholePages } from '../../src/host/cgroup/page-bytes.js';
 import { writeValue } from '../../src/host/cgroup/write.js';
-import { formatIoMax, NO_IO_LIMIT, parseIoMax } from '../../src/io-max-text.js';
+import { formatIoMax, NO_IO_LIMIT, parseIoMax } from '../../src/text/io-max.js';
 import { CgroupEmulator } from '../fakes/cgroup-emulator.js';
 import type { Machine } from '../fakes/cgroup-emulator-group.js';
 

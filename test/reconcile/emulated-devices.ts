@@ -2,11 +2,12 @@
  * The devices of an emulated host: every image stands on `sda` (8:0) unless told otherwise, and the limits of taps are
  * what libvirt was told last. Stand in for sysfs and for the kernel's traffic control.
  */
-import { formatBandwidth } from '../../src/bandwidth-text.js';
+
 import type { HostDevicesOptions } from '../../src/domains/host-devices.js';
 import type { Taps } from '../../src/domains/taps.js';
 import type { Bandwidth } from '../../src/domains/types.js';
 import type { TuneCall } from '../../src/host/libvirt/client.js';
+import { formatBandwidth } from '../../src/text/bandwidth.js';
 
 export class EmulatedDisks {
   /** Path of an image → its whole disk; null: it cannot be told now. */

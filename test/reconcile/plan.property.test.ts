@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { coresAllowed } from '../../src/cpu-max-text.js';
 import type { EffectiveClass } from '../../src/policy/types.js';
 import { orderWrites, widens } from '../../src/reconcile/order.js';
+import { coresAllowed } from '../../src/text/cpu-max.js';
 import { classWith, GuestModel } from './guest-model.js';
 
 const fraction = fc.integer({ min: 1, max: 100 }).map((percent) => percent / 100);

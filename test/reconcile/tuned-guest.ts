@@ -5,20 +5,20 @@
  */
 import assert from 'node:assert/strict';
 import { basename, join } from 'node:path';
-import { formatBandwidth } from '../../src/bandwidth-text.js';
 import type { Setting, Sight, Tell, UnitProperties } from '../../src/controls/control.js';
 import { CONTROLS } from '../../src/controls/registry.js';
-import { coresAllowed, parseCpuMax } from '../../src/cpu-max-text.js';
-import { formatDiskThrottle } from '../../src/disk-throttle-text.js';
 import type { Address, DiskDevice, Domain, HostDevice, InterfaceDevice, Tuning } from '../../src/domains/types.js';
 import type { TuneCall } from '../../src/host/libvirt/client.js';
-import { formatIoMax, NO_IO_LIMIT } from '../../src/io-max-text.js';
 import type { EffectiveClass } from '../../src/policy/types.js';
 import type { JournalRecord } from '../../src/reconcile/journal-format.js';
 import { orderWrites, widens } from '../../src/reconcile/order.js';
 import { formatOriginalsXml } from '../../src/reconcile/originals-xml.js';
 import { type DomainPlan, planDomain } from '../../src/reconcile/plan.js';
 import type { Why } from '../../src/reconcile/types.js';
+import { formatBandwidth } from '../../src/text/bandwidth.js';
+import { coresAllowed, parseCpuMax } from '../../src/text/cpu-max.js';
+import { formatDiskThrottle } from '../../src/text/disk-throttle.js';
+import { formatIoMax, NO_IO_LIMIT } from '../../src/text/io-max.js';
 import { formatCpuList } from '../../src/units.js';
 import { GIB, guestOn, HOST, type Layout } from '../controls/some-guest.js';
 import { applyTune } from '../fakes/fake-tuning.js';

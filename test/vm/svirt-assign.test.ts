@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { SAVE_DIRECTORY } from '../../src/host/libvirt/save-space.js';
-import { parseLabels } from '../../src/reconcile/label-register-format.js';
+import { parseLabels } from '../../src/reconcile/labels/register-format.js';
 import { Cleanup } from '../support/cleanup.js';
 import { output } from '../support/command.js';
 import { Guest } from '../support/guest.js';

@@ -2,8 +2,9 @@
  * What `apply --once`, `release` and `resume` did: one line a control, then a summary. Takes an apply report, gives
  * text; and whether it counts as done, for the exit code.
  */
-import { printable } from '../../printable.js';
+
 import type { ApplyReport, ControlOutcome, Outcome, PlannedChange } from '../../reconcile/types.js';
+import { printable } from '../../text/printable.js';
 import { groupBy } from './group.js';
 import { HOST, keysOf } from './plan.js';
 import { type Style, styleFor } from './style.js';

@@ -2,8 +2,9 @@
  * Whether a guest is as the policies want it, and if not why, in the order in which one wants to read it. Takes a
  * domain's snapshot, gives words and a rank; status, plan and explain agree because they all ask here.
  */
-import { printable } from '../../printable.js';
+
 import type { ControlSnapshot, ControlStatus, DomainSnapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import type { Style } from './style.js';
 import { span } from './words.js';
 

@@ -2,8 +2,9 @@
  * What is said of one guest as a whole: the verdict in one line, then labelled facts. `status DOMAIN` adds one line a
  * control, `explain` (explain.ts) the whole story of each. Takes a snapshot and one of its domains, gives text.
  */
-import { printable } from '../../printable.js';
+
 import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { complianceWords, statusPaint, verdictOf, verdictPaint, worstFirst } from './compliance.js';
 import { labelRows } from './label.js';
 import { signalRows } from './signals.js';

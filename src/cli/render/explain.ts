@@ -2,8 +2,9 @@
  * `virtslad explain DOMAIN`: for every control what is asked, by whom, what stands, where, who owns it and what was there
  * before. Takes a snapshot and one of its domains, gives text that can be read at 3 a.m.: the answer is on line one.
  */
-import { printable } from '../../printable.js';
+
 import type { ControlSnapshot, DomainSnapshot, SettingSnapshot, Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { statusPaint, worstFirst } from './compliance.js';
 import { domainRows, headline, layOut, type Row } from './domain.js';
 import { groupBy } from './group.js';

@@ -1,6 +1,7 @@
 /** `virtslad history`: past writes, oldest first, one line each. Takes history entries, gives text. */
-import { printable } from '../../printable.js';
+
 import type { HistoryEntry } from '../../reconcile/types.js';
+import { printable } from '../../text/printable.js';
 import { styleFor } from './style.js';
 import { renderTable } from './table.js';
 import { type Reader, timeOf } from './words.js';

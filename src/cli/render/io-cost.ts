@@ -1,6 +1,7 @@
 /** The kernel's io cost controller in words, for the header of `virtslad status`: what is on, and what is amiss. */
-import { printable } from '../../printable.js';
+
 import type { IoCostSnapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import type { Paint, Style } from './style.js';
 
 export function ioCostRows(disks: readonly IoCostSnapshot[], style: Style): [label: string, words: string, Paint?][] {

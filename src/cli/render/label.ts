@@ -2,9 +2,10 @@
  * A guest's SELinux label in words, for `status DOMAIN` and `explain`: what it wears, what is wrong with it, what is under
  * way. Labels are data from the host and are shown escaped.
  */
-import { printable } from '../../printable.js';
+
 import type { HostSecuritySnapshot, SaveRestoreSnapshot } from '../../snapshot/security.js';
 import type { DomainSnapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import type { Row } from './domain.js';
 import type { Paint, Style } from './style.js';
 import { span } from './words.js';

@@ -2,8 +2,9 @@
  * What the policies ask and the host does not get: each distinct reason once, with the guests it stands for. Takes a
  * snapshot, gives lines of words, worst first.
  */
-import { printable } from '../../printable.js';
+
 import type { ControlStatus, Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { verdictOf } from './compliance.js';
 import { handsOffAllWords, handsOffWords, nameOf, someOf } from './words.js';
 

@@ -2,10 +2,11 @@
  * `virtslad plan` as text: what would be written, guest by guest, like a diff; then what would not be done and why;
  * then a summary. Takes a plan report, gives text.
  */
-import { printable } from '../../printable.js';
+
 import type { PlannedChange, PlanReport } from '../../reconcile/types.js';
 import { isFeasible } from '../../snapshot/feasibility.js';
 import type { Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { formatCpuList } from '../../units.js';
 import { pad, widthOf } from './cell.js';
 import { verdictOf } from './compliance.js';

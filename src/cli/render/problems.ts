@@ -1,6 +1,6 @@
 /** Errors and warnings for people: each with its place, what is wrong, what to do, and its stable code. */
 import { formatPosition, type Problem } from '../../errors.js';
-import { printable } from '../../printable.js';
+import { printable } from '../../text/printable.js';
 import { styleFor } from './style.js';
 import { plural } from './words.js';
 

@@ -3,8 +3,8 @@ import { basename, dirname } from 'node:path';
 import { sizeWords } from '../../controls/memory-files.js';
 import { CONTROLS } from '../../controls/registry.js';
 import type { Domain } from '../../domains/types.js';
-import { deviceOf, IO_COST_CONTROL, ON } from '../../reconcile/plan-io-cost.js';
-import { SLICE_CONTROL } from '../../reconcile/slice-plan.js';
+import { deviceOf, IO_COST_CONTROL, ON } from '../../reconcile/host-controls/plan-io-cost.js';
+import { SLICE_CONTROL } from '../../reconcile/host-controls/slice-plan.js';
 import type { PlannedChange } from '../../reconcile/types.js';
 
 /** What stands before the writes or after them; null when the control has no words for it. */

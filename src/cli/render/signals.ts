@@ -2,7 +2,7 @@
  * What kernel and QEMU say of one guest now, in words: memory, each disk, each network interface, waiting. Takes one
  * domain of a snapshot, gives labelled lines for `status DOMAIN` and `explain`. What the host cannot tell is not there.
  */
-import { printable } from '../../printable.js';
+
 import { PRESSURE_RESOURCES } from '../../signals/pressure.js';
 import type {
   DiskRates,
@@ -13,6 +13,7 @@ import type {
   PressureSignals,
 } from '../../snapshot/signals.js';
 import type { DomainSnapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { roundedSize } from '../../units.js';
 import type { Row } from './domain.js';
 import type { Style } from './style.js';

@@ -2,9 +2,10 @@
  * `virtslad status`: a header on the daemon and the host, and one line a guest, worst first. Takes a snapshot, gives
  * text; the table alone is exported for live views.
  */
-import { printable } from '../../printable.js';
+
 import { excessOf } from '../../snapshot/feasibility.js';
 import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
 import { ioCostRows } from './io-cost.js';

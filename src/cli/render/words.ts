@@ -1,7 +1,7 @@
 /** Numbers, times and lists in the words that every page of the command line uses. Pure. */
 import { formatPosition, type SourcePosition } from '../../errors.js';
-import { printable } from '../../printable.js';
 import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
+import { printable } from '../../text/printable.js';
 
 /** What a renderer of text needs to know of the reader. */
 export interface Reader {

@@ -3,7 +3,7 @@
  * a limit has one text on every host (`20000 100000`, `max 100000`). Weights differ in scale and keep their own names.
  * Sources: Documentation/admin-guide/cgroup-v2.rst, Documentation/scheduler/sched-bwc.rst.
  */
-import { parseCpuMax } from '../../cpu-max-text.js';
+import { parseCpuMax } from '../../text/cpu-max.js';
 import { type Codec, isCount, type Step, setting, statistic } from './codec.js';
 
 const QUOTA_V1 = 'cpu.cfs_quota_us';

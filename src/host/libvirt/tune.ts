@@ -2,8 +2,9 @@
  * The set calls that tune a domain: takes TuneCalls, gives the outcome of the first that failed. Synchronous, for a worker
  * thread. All but that for the definition's label are live only (VIR_DOMAIN_AFFECT_LIVE), and all may be made twice.
  */
-import { canonicalThrottle } from '../../disk-throttle-text.js';
+
 import { type Bandwidth, type DiskThrottle, THROTTLE_FIELDS } from '../../domains/types.js';
+import { canonicalThrottle } from '../../text/disk-throttle.js';
 import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
 import type { LibvirtOutcome, TuneCall } from './client.js';

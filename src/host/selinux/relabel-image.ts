@@ -5,7 +5,7 @@
  * name in /proc/self/fd. Synchronous: for a thread that may hang. Source: open(2) O_PATH, symlink(7), setxattr(2).
  */
 import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
-import { printable } from '../../printable.js';
+import { printable } from '../../text/printable.js';
 import { isFilePath, readLabel, writeLabel } from './xattr.js';
 
 export interface RelabelRequest {

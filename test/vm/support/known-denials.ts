@@ -48,5 +48,21 @@ export const KNOWN_DENIALS: readonly DenialPattern[] = [
     ofGuests: true,
     reason: 'QEMU tries io_uring when it starts, which this policy does not know, and takes epoll',
   },
+  {
+    source: 'svirt_t',
+    target: 'virtd_t',
+    tclass: 'dir',
+    permissions: ['search'],
+    comm: 'qemu-system-x86',
+    ofGuests: true,
+    reason: 'QEMU looks up in /proc who has sent it SIGTERM, for a message, and does without',
+  },
+  {
+    source: 'semanage_t',
+    target: 'unconfined_t',
+    tclass: 'unix_stream_socket',
+    permissions: ['read', 'write'],
+    reason: 'setsebool inherits the socket of the shell that the lane runs commands in',
+  },
   { source: 'getty_t', target: 'getty_t', tclass: 'capability2', reason: 'agetty of the serial console' },
 ];
