@@ -14,12 +14,14 @@ import { become, endOnSignals } from './host/launch/become.js';
 import { findProgram } from './host/launch/binary.js';
 import { removeOwnGroups } from './host/launch/own-groups.js';
 import { type OwnProcess, readOwnProcess, readOwnWords } from './host/launch/own-process.js';
+import { readStdioLabels } from './host/launch/stdio-labels.js';
 import { makeDirectory } from './host/lock.js';
 import { readBootId } from './host/proc/qemu-processes.js';
 import { readSmallFile } from './host/proc/read-small.js';
 import { chooseClass } from './launch/choose-class.js';
 import { type LaunchRequest, readRequest } from './launch/request.js';
 import { recordsOf, startingDomain, withoutThem } from './launch/start-plan.js';
+import { unusableStreams } from './launch/stdio.js';
 import { choosePlace, startLimits } from './launch-groups.js';
 import { giveLabel, type LabelParts, labelParts, readyImages } from './launch-label.js';
 import type { LoadResult } from './policy/loader.js';
@@ -105,6 +107,8 @@ async function begin(start: Start): Promise<NotStarted> {
   try {
     const given = await giveLabel(ask, register, parts);
     for (const note of given.notes) start.note(note);
+    const unusable = given.label === null ? null : unusableStreams(readStdioLabels(), given.label);
+    if (unusable !== null) start.note(unusable);
     const domain = startingDomain(
       {
         uuid,

@@ -1,6 +1,7 @@
 /** `virtslad launch` as a child process, over policy, state and run directories of its own, without a daemon. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VIRTSLAD } from './paths.js';
 import { waitUntil } from './wait.js';
@@ -63,17 +64,23 @@ export interface LaunchSpawn {
   readonly third?: number;
   /** What it reads, and then the end. */
   readonly input?: string;
+  /** Directory in which it reads and writes files in place of pipes; emptied of them at its end. */
+  readonly filesIn?: string;
 }
 
 export class Launched {
   readonly end: Promise<LaunchEnd>;
   readonly #child: ChildProcess;
-  stderr = '';
+  readonly #files: StdioFiles | null;
+  #stderr = '';
   #stdout = '';
 
-  constructor([file = '', ...words]: readonly string[], { env, cwd, third, input }: LaunchSpawn) {
+  constructor([file = '', ...words]: readonly string[], { env, cwd, third, input, filesIn }: LaunchSpawn) {
+    this.#files = filesIn === undefined ? null : new StdioFiles(filesIn, input ?? '');
+    const pipes = [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] as const;
+    const stdio: StdioOptions = [...(this.#files?.descriptors ?? pipes), ...(third === undefined ? [] : [third])];
     this.#child = spawn(file, words, {
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(third === undefined ? [] : [third])],
+      stdio,
       ...(env && { env }),
       ...(cwd && { cwd }),
     });
@@ -81,14 +88,22 @@ export class Launched {
       this.#stdout += text;
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text;
+      this.#stderr += text;
     });
     this.#child.stdin?.on('error', () => undefined).end(input);
     this.end = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
-        resolve({ code, signal, stdout: this.#stdout, stderr: this.stderr });
+        const [stdout, stderr] = [this.#files?.stdout() ?? this.#stdout, this.stderr];
+        this.#files?.remove();
+        this.#stderr = stderr;
+        resolve({ code, signal, stdout, stderr });
       });
     });
+  }
+
+  /** As far as it has come. */
+  get stderr(): string {
+    return this.#files?.stderr() ?? this.#stderr;
   }
 
   get pid(): number {
@@ -110,5 +125,33 @@ export class Launched {
   async kill(signal: NodeJS.Signals): Promise<LaunchEnd> {
     this.#child.kill(signal);
     return this.end;
+  }
+}
+
+/** Wear the label of the directory, and not the range of this process as its pipes do. */
+class StdioFiles {
+  readonly descriptors: readonly number[];
+  readonly #paths: readonly string[];
+
+  constructor(directory: string, input: string) {
+    this.#paths = ['in', 'out', 'err'].map((name) => join(directory, `launched-${randomUUID()}.${name}`));
+    const [stdin = '', stdout = '', stderr = ''] = this.#paths;
+    writeFileSync(stdin, input);
+    this.descriptors = [openSync(stdin, 'r'), openSync(stdout, 'a'), openSync(stderr, 'a')];
+  }
+
+  stdout(): string {
+    return readFileSync(this.#paths[1] ?? '', 'utf8');
+  }
+
+  /** Null once they are removed. */
+  stderr(): string | null {
+    const path = this.#paths[2] ?? '';
+    return existsSync(path) ? readFileSync(path, 'utf8') : null;
+  }
+
+  remove(): void {
+    for (const fd of this.descriptors) closeSync(fd);
+    for (const path of this.#paths) rmSync(path, { force: true });
   }
 }

@@ -34,7 +34,7 @@ const POLICY = `version: 1
 classes:
   confined:
     cpu: { guarantee: 20%, limit: 50%, burst: 10ms }
-    memory: { guarantee: 25%, limit: 2000% }
+    memory: { guarantee: 25%, limit: 256MiB }
     disk: { limit: { iops: 300 } }
     svirt: { required: true, images: verify }
 assignments:
