@@ -65,7 +65,7 @@ function bindUdp(): Promise<void> {
   });
 }
 
-const { O_RDONLY, O_WRONLY, O_RDWR } = constants;
+const { O_RDONLY, O_WRONLY } = constants;
 
 /** What must work is tried too: else everything might be denied for some other reason. */
 export function triesOn(pid: number, image: string, monitor: string): readonly [string, () => unknown][] {
