@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { VIRTSLAD } from './paths.js';
 import { waitUntil } from './wait.js';
 
+/** proc(5): bit 0 is signal 1. */
+const SIGTERM_BIT = 14n;
+
 export interface LaunchEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -120,6 +123,16 @@ export class Launched {
       },
       { seconds, everyMs: 2 },
     );
+  }
+
+  /** Returns when the process is a QEMU that ends by itself on SIGTERM; until then the signal kills it. */
+  async untilEnds(seconds = 30): Promise<void> {
+    await this.untilQemu(seconds);
+    const caught = () =>
+      /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'latin1'))?.[1] ?? '0';
+    await waitUntil('QEMU to listen to SIGTERM', () => (BigInt(`0x${caught()}`) >> SIGTERM_BIT) % 2n === 1n, {
+      seconds,
+    });
   }
 
   async kill(signal: NodeJS.Signals): Promise<LaunchEnd> {

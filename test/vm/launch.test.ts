@@ -13,7 +13,7 @@ import { execute, output } from '../support/command.js';
 import { Launched } from '../support/launch.js';
 import { sleep, waitUntil } from '../support/wait.js';
 import { announceDenial } from './support/announce.js';
-import { pictureOf } from './support/labels.js';
+import { whenSeen } from './support/labels.js';
 import {
   cgroupOf,
   fileLabel,
@@ -113,9 +113,9 @@ describe('guests that are launched', () => {
   it('are held by the daemon in the class of their launch, and given back by it', async () => {
     assert.ok(first);
     await waitUntilCompliant(first.uuid);
-    const picture = await pictureOf(first.uuid);
-    assert.equal(picture?.className, 'launched');
-    assert.deepEqual(picture?.label?.violations, []);
+    const { domain } = await whenSeen('its label to be judged', first.uuid, ({ label }) => label !== null);
+    assert.equal(domain.className, 'launched');
+    assert.deepEqual(domain.label?.violations, []);
     const quota = join(cgroupOf(first.launched.pid), 'cpu.max');
     assert.equal((await virtslad('release', first.uuid)).code, 0);
     await waitUntil('the quota to be off', () => readFileSync(quota, 'utf8').startsWith('max'), {
@@ -155,7 +155,7 @@ describe('a launch', () => {
     const warned = launch('warned', ['--class', 'warned']);
     // At s0 every guest may reach it.
     await output('chcon', ['system_u:object_r:svirt_image_t:s0', warned.image]);
-    await warned.launched.untilQemu(PATIENCE_SECONDS);
+    await warned.launched.untilEnds(PATIENCE_SECONDS);
     assert.match(warned.launched.stderr, /wears system_u:object_r:svirt_image_t:s0, the guest needs/);
     assert.equal((await warned.launched.kill('SIGTERM')).code, 0);
   });
@@ -172,7 +172,7 @@ describe('a launch', () => {
     assert.equal(code, 1, stderr);
     assert.match(stderr, /\[LAUNCH_IMAGE\]/);
     assert.equal(await fileLabel('/etc/passwd'), worn);
-    await named.launched.untilQemu(PATIENCE_SECONDS);
+    await named.launched.untilEnds(PATIENCE_SECONDS);
     const scope = cgroupOf(named.launched.pid);
     assert.match(basename(scope), /^machine-virtslad\\x2d[\w\\]+\.scope$/);
     assert.equal(dirname(scope), '/sys/fs/cgroup/machine.slice');
@@ -210,18 +210,20 @@ describe('what a guest is given to read and write', () => {
     assert.match(readFileSync('/tmp/vm-launch-piped.txt', 'utf8'), /VM status: paused/);
   });
 
-  it('cannot be pipes made above it, which is said before', async () => {
+  it('cannot be pipes made above it, which is said before', async (t) => {
     announceDenial({ source: 'svirt_t', tclass: 'fifo_file', reason: 'handed a pipe of a shell at the full range' });
     announceDenial({ source: 'svirt_t', tclass: 'unix_stream_socket', reason: 'the same, a socket' });
-    const script = 'printf "info status\\nquit\\n" | "$@" 2>/tmp/vm-launch-above.txt | cat';
+    const version = ['virtslad-launch', '--', 'qemu-system-x86_64', '-name', 'vm-launch-io', '-version'];
+    const script = '"$@" 2>/tmp/vm-launch-above.txt | cat';
     cleanup.defer('remove the file', async () => rmSync('/tmp/vm-launch-above.txt', { force: true }));
-    const { stdout } = await execute('sh', ['-c', script, 'sh', ...words], { timeoutSeconds: PATIENCE_SECONDS });
-    assert.equal(stdout, '');
+    const run = ['sh', '-c', script, 'sh', ...version];
+    const above = await execute('runcon', ['-l', 's0-s0:c0.c1023', ...run], { timeoutSeconds: PATIENCE_SECONDS });
+    assert.equal(above.stdout, '');
     const said = readFileSync('/tmp/vm-launch-above.txt', 'utf8');
-    assert.match(
-      said,
-      /may not use stdin \(a pipe\) and stdout \(a pipe\), made at s0-s0:c0\.c1023, and gets \/dev\/null/,
-    );
+    t.diagnostic(said.trim());
+    assert.match(said, /may not use stdout \(a pipe\), made at s0-s0:c0\.c1023, and gets \/dev\/null/);
+    const below = await execute('runcon', ['-l', 's0', ...run], { timeoutSeconds: PATIENCE_SECONDS });
+    assert.match(below.stdout, /^QEMU emulator version/);
   });
 
   it('is a terminal', async () => {
@@ -233,22 +235,25 @@ describe('what a guest is given to read and write', () => {
 });
 
 describe('a unit', () => {
-  const run = (command: readonly string[]) =>
-    execute('systemd-run', ['--wait', '--pipe', '--collect', '--quiet', ...command], {
+  const qemu = ['--', 'qemu-system-x86_64', '-name', 'vm-launch-unit', '-nonsense', ...MACHINE];
+  const run = async (unit: string, command: readonly string[]) => {
+    const { code } = await execute('systemd-run', ['--wait', '--collect', '--quiet', `--unit=${unit}`, ...command], {
       timeoutSeconds: PATIENCE_SECONDS,
     });
-  const qemu = ['--', 'qemu-system-x86_64', '-name', 'vm-launch-unit', '-nonsense', ...MACHINE];
+    const said = await output('journalctl', ['-u', unit, '-o', 'cat', '--no-pager']);
+    return { code, said };
+  };
 
   it('starts guests by virtslad-launch, and gets their exit code', async () => {
-    const { code, stderr } = await run(['virtslad-launch', ...qemu]);
+    const { code, said } = await run('vm-launch-unit', ['virtslad-launch', ...qemu]);
+    assert.match(said, /-nonsense: invalid option/);
     assert.equal(code, 1);
-    assert.match(stderr, /-nonsense: invalid option/);
   });
 
   it('is told so when it starts virtslad launch', async () => {
-    const { code, stderr } = await run(['virtslad', 'launch', ...qemu]);
+    const { code, said } = await run('vm-launch-wrong', ['virtslad', 'launch', ...qemu]);
     assert.equal(code, 1);
-    assert.match(stderr, /daemon's domain, virtslad_t.*\[LAUNCH_LABEL\]/);
-    assert.match(stderr, /write virtslad-launch/);
+    assert.match(said, /daemon's domain, virtslad_t.*\[LAUNCH_LABEL\]/);
+    assert.match(said, /write virtslad-launch/);
   });
 });
