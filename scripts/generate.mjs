@@ -1,6 +1,6 @@
 // Writes the files that derive from the code: JSON Schema, reference pages. `--check` writes nothing and fails when a
 // committed file differs. Each generator is an exported pure function of the built code; its text is the whole file.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureNpmPackages, ROOT } from './bootstrap.mjs';
@@ -10,6 +10,10 @@ import { SetupError } from './child.mjs';
 /** File in the repository ← what makes it. `load` imports a module of the build. */
 export const GENERATED = {
   'schema/policy.schema.json': async (load) => (await load('policy/json-schema.js')).policyJsonSchema(),
+  'dashboards/rules/virtslad.yaml': async (load) => {
+    const { renderRules, rulesOf } = await load('rules/rules.js');
+    return renderRules(rulesOf(await examplePolicies(load)));
+  },
   'docs/reference/cli.md': async (load) => (await load('cli/reference.js')).cliReference(),
   'docs/reference/configuration.md': async (load) => (await load('config/reference.js')).configurationReference(),
   'docs/reference/errors.md': async (load) => (await load('errors-reference.js')).errorReference(),
@@ -37,6 +41,17 @@ export async function generate({ check = false, signal } = {}) {
     writeFileSync(path, text);
   }
   return stale;
+}
+
+/** The policies that ship, as one generation. */
+async function examplePolicies(load) {
+  const files = readdirSync(join(ROOT, 'policies')).map((path) => ({
+    path,
+    text: readFileSync(join(ROOT, 'policies', path), 'utf8'),
+  }));
+  const result = (await load('policy/compile.js')).compile(files);
+  if (!result.ok) throw new SetupError(`policies/ is refused: ${result.problems[0]?.message}`);
+  return result.generation;
 }
 
 async function load(module) {

@@ -87,6 +87,7 @@ export const ERROR_CATALOGUE = {
   POLICY_YAML_MERGE_KEY: 'A policy file uses a YAML merge key (<<); keys are written out.',
   POLICY_YAML_SYNTAX: 'A policy file is not valid YAML.',
   POLICY_YAML_TAG: 'A policy file uses a YAML tag; plain values need none.',
+  RULES_NOT_WRITTEN: 'The file named by `rules --out` could not be written.',
   RUN_LOCKED: 'Another virtslad holds the one-writer lock of this host.',
   STATE_DIRECTORY: 'The state or run directory cannot be made.',
   STATE_TRUST: 'The state directory, or one above it, could be changed by someone other than its owner.',

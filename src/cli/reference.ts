@@ -21,7 +21,7 @@ const CONVENTIONS = `## Conventions
 - Exit codes: 0 done, 1 error, 2 changes pending (\`plan --detailed-exitcode\`), 78 \`run\` or \`apply\` cannot start for its configuration, 130 interrupted.
 - Colour on a terminal only. \`NO_COLOR\` turns it off, \`FORCE_COLOR=1\` on for pipes.
 - Guest names are shown with control characters escaped (\`\\u001b\`), in one line.
-- With a daemon running, \`apply\`, \`release\`, \`hold\` and \`resume\` go through its socket, and \`status\` and \`explain\` show what it last saw. Without one they do the work themselves; those that write take the same lock as the daemon. \`check\`, \`plan\`, \`history\` and \`schema\` never need it.`;
+- With a daemon running, \`apply\`, \`release\`, \`hold\` and \`resume\` go through its socket, and \`status\` and \`explain\` show what it last saw. Without one they do the work themselves; those that write take the same lock as the daemon. \`check\`, \`plan\`, \`history\`, \`rules\` and \`schema\` never need it.`;
 
 function overview(verbs: readonly Verb[]): string {
   const rows = verbs.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${cell(summary)} |`);

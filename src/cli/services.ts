@@ -7,7 +7,10 @@ import type { LocalSession } from '../daemon.js';
 import type { LaunchOptions, NotStarted } from '../launch-guest.js';
 import type { Log, LogFormat, LogLevel, ProcessLog } from '../log.js';
 import type { LoadResult } from '../policy/loader.js';
+import type { Generation } from '../policy/types.js';
 import type { ApplyReport, Target } from '../reconcile/types.js';
+import type { RulesOptions } from '../rules/rule.js';
+import type { RulesDocument } from '../rules/rules.js';
 import type { DomainSnapshot, Snapshot } from '../snapshot/types.js';
 
 type Awaitable<T> = T | Promise<T>;
@@ -30,6 +33,12 @@ export interface Services {
   /** Files and directories, as one set. */
   loadPolicyPaths(paths: readonly string[]): Promise<LoadResult>;
   policyJsonSchema(): Promise<unknown>;
+  makeRules(
+    generation: Generation,
+    options: RulesOptions,
+  ): Promise<{ readonly document: RulesDocument; readonly text: string }>;
+  /** False when the file has that text already. */
+  replaceOutputFile(path: string, text: string): Promise<boolean>;
   /** Comes back only when QEMU was not started. */
   launchGuest(options: LaunchOptions): Promise<NotStarted>;
   /** True once a thread is known to be stuck in a native call: process.exit would wait for it. */
@@ -72,6 +81,15 @@ export function createServices(environment: Readonly<Record<string, string | und
     async policyJsonSchema() {
       const { policyJsonSchema } = await import('../policy/json-schema.js');
       return policyJsonSchema();
+    },
+    async makeRules(generation, options) {
+      const { renderRules, rulesOf } = await import('../rules/rules.js');
+      const document = rulesOf(generation, options);
+      return { document, text: renderRules(document) };
+    },
+    async replaceOutputFile(path, text) {
+      const { replaceOutputFile } = await import('../host/output-file.js');
+      return replaceOutputFile(path, text);
     },
     async launchGuest(options) {
       const { launchGuest } = await import('../launch-guest.js');

@@ -92,6 +92,14 @@ export async function command(words: readonly string[], options: FakeOptions = {
       return { ok: false, problems: [] };
     },
     policyJsonSchema: async () => ({ type: 'object' }),
+    async makeRules(generation, options) {
+      record('rules', generation.id, options);
+      return { document: { groups: [] }, text: '# rules\n' };
+    },
+    async replaceOutputFile(path, text) {
+      record('write', path, text);
+      return true;
+    },
     async launchGuest({ className, words }) {
       record('launch', className ?? 'as assigned', ...words);
       const problem = { code: 'LAUNCH_PROGRAM', message: 'there is no such program', fix: 'install QEMU' } as const;
