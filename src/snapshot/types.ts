@@ -70,6 +70,14 @@ export interface CpuCounters {
   readonly throttledSeconds: number;
   /** Of all other threads (emulator, I/O). */
   readonly emulatorSeconds: number;
+  /**
+   * Used and waited, without time throttled by the policy's limit; as far as it was guaranteed; what of that it did not
+   * get; time in which at least one vCPU wanted to run. See `CpuSlice`; only slices that can be judged count.
+   */
+  readonly demandedSeconds?: number;
+  readonly entitledSeconds?: number;
+  readonly shortfallSeconds?: number;
+  readonly activeSeconds?: number;
   /** Over the last cycle, in cores. */
   readonly usedCores: number;
   readonly waitCores: number;
