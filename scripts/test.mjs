@@ -10,7 +10,7 @@ import { ensureHostTools, ensureNpmPackages, TEST_TOOLS } from './bootstrap.mjs'
 import { indent, SetupError } from './child.mjs';
 
 const LANES = { static: staticLane, unit: unitLane, host: hostLane, vm: vmLane };
-const DEFAULT_LANES = ['static', 'unit', 'host'];
+const DEFAULT_LANES = ['static', 'unit', 'host', 'vm'];
 const UNIT_LIMIT_SECONDS = 180;
 const HOST_LIMIT_SECONDS = 300;
 const VM_LIMIT_SECONDS = 480;

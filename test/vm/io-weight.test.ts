@@ -36,8 +36,11 @@ assignments:
   - { class: heavy, match: { name: "io-heavy" } }
   - { class: light, match: { name: "io-light" } }
 `;
-/** A hundredth of what the kernel takes a disk that turns for: about 1.7 MB/s, less than two guests ask for. */
-const SLOW = 'ctrl=user rpct=0.00 rlat=250000 wpct=0.00 wlat=250000 min=1.00 max=1.00';
+const MODEL = '/sys/fs/cgroup/io.cost.model';
+/** The kernel takes the disk for what `SLOW` says, whatever its latency. */
+const STEADY = 'ctrl=user rpct=0.00 rlat=250000 wpct=0.00 wlat=250000 min=100.00 max=100.00';
+/** 60 requests a second, less than two guests ask for. */
+const SLOW = 'ctrl=user model=linear rbps=1000000000 rseqiops=60 rrandiops=60 wbps=1000000000 wseqiops=60 wrandiops=60';
 
 const cleanup = new Cleanup();
 after(async () => assert.deepEqual(await cleanup.run(), []));
@@ -72,9 +75,13 @@ before(async () => {
   cleanup.defer('unmount the disk', async () => void (await output('umount', [DIRECTORY])));
   await output('restorecon', ['-R', DIRECTORY]);
   device = readFileSync('/sys/block/vdb/dev', 'utf8').trim();
-  cleanup.defer('leave the disk to the kernel', () => writeFileSync(QOS, `${device} enable=0 ctrl=auto`));
+  cleanup.defer('leave the disk to the kernel', () => {
+    writeFileSync(QOS, `${device} enable=0 ctrl=auto`);
+    writeFileSync(MODEL, `${device} ctrl=auto`);
+  });
   // The operator's part, off as it is; only the switch is virtslad's.
-  writeFileSync(QOS, `${device} ${SLOW}`);
+  writeFileSync(QOS, `${device} ${STEADY}`);
+  writeFileSync(MODEL, `${device} ${SLOW}`);
   for (const name of ['io-heavy', 'io-light']) {
     const guest = new Guest(SYSTEM_LIBVIRT, DIRECTORY, { name, program: READ_LARGE, bootDisk: { cache: 'none' } });
     cleanup.defer(`destroy ${name}`, () => guest.destroy());
@@ -85,7 +92,7 @@ before(async () => {
 });
 
 test('weights 4:1 are kept once the io cost controller is on, which the class allows', { skip }, async (t) => {
-  assert.equal(standing(), `enable=0 ${SLOW}`);
+  assert.equal(standing(), `enable=0 ${STEADY}`);
   const without = await rates();
   t.diagnostic(`without: ${without.words}`);
   writePolicies({ 'io-weight.yaml': POLICY });
@@ -95,7 +102,7 @@ test('weights 4:1 are kept once the io cost controller is on, which the class al
     seconds: PATIENCE_SECONDS,
     everyMs: 200,
   });
-  assert.equal(standing(), `enable=1 ${SLOW}`, 'more than the switch was touched');
+  assert.equal(standing(), `enable=1 ${STEADY}`, 'more than the switch was touched');
   const weighted = (): boolean => weightOf(heavy) === 'default 400' && weightOf(light) === 'default 100';
   await waitUntil('the weights', weighted, { seconds: PATIENCE_SECONDS, everyMs: 200 });
   for (const { uuid } of guests) await waitUntilCompliant(uuid);
@@ -121,7 +128,7 @@ test('it stays on for the guest that is left, and goes off with the release of t
   assert.equal((await virtslad('release', heavy.name)).code, 0);
   assert.match(standing(), /^enable=1/);
   assert.equal((await virtslad('release', light.name)).code, 0);
-  assert.equal(standing(), `enable=0 ${SLOW}`);
+  assert.equal(standing(), `enable=0 ${STEADY}`);
   assert.deepEqual([weightOf(heavy), weightOf(light)], ['default 100', 'default 100']);
   assert.equal((await virtslad('resume', '--all')).code, 0);
   assert.match(standing(), /^enable=1/);
