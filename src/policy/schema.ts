@@ -3,6 +3,7 @@
  * are groups and which are values. The reader, the JSON Schema and the reference page all go by it.
  */
 import type { KeySpec } from '../controls/control.js';
+import { SLI_BOUNDS, type SliName } from '../slo/slis.js';
 
 /** A key of a class, or a group of keys (`disk.limit`). */
 export interface KeyTree {
@@ -64,19 +65,8 @@ export function findKey(tree: KeyTree, path: string): KeyTree | undefined {
 }
 
 /** The SLIs of objectives and the bound that each takes (DESIGN, "What a policy means"). */
-export const SLIS = {
-  'cpu.delivered': 'at-least',
-  'memory.delivered': 'at-least',
-  'disk.delivered': 'at-least',
-  'network.delivered': 'at-least',
-  'cpu.wait': 'at-most-share',
-  'memory.stall': 'at-most-share',
-  'disk.latency': 'at-most-duration',
-  'svirt.compliant': 'none',
-  available: 'none',
-} as const satisfies Record<string, 'at-least' | 'at-most-share' | 'at-most-duration' | 'none'>;
-
-export type SliName = keyof typeof SLIS;
+export const SLIS = SLI_BOUNDS;
+export type { SliName };
 
 export function isSli(name: string): name is SliName {
   return Object.hasOwn(SLIS, name);
