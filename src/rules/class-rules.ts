@@ -21,22 +21,22 @@ import {
 import { budgetOf, SLOTH_WINDOWS, windowSeconds } from './windows.js';
 
 const DAY = 86_400;
-const BAD_RATE = 'virtsla:slo_bad_seconds:rate';
-const JUDGED_RATE = 'virtsla:slo_judged_seconds:rate';
+const BAD_RATE = 'virtsla:slo_class_bad_seconds:rate';
+const JUDGED_RATE = 'virtsla:slo_class_judged_seconds:rate';
 const BASE = 300;
 
-export function classGroups(name: ObjectiveName, objective: Objective): readonly RuleGroup[] {
+export function classGroup(name: ObjectiveName, objective: Objective): RuleGroup {
   const window = windowSeconds(objective);
   const windows = [...new Set([...SLOTH_WINDOWS, window])].sort((a, b) => a - b);
-  const slug = slugOf(name);
-  return [
-    {
-      name: `virtslad-slo-class-${slug}`,
-      interval: '1m',
-      rules: [...rateRules(name, baseOf(window)), ...windows.map((seconds) => ratioRule(name, seconds, window))],
-    },
-    { name: `virtslad-slo-meta-${slug}`, interval: '1m', rules: metaRules(name, objective) },
-  ];
+  return {
+    name: `virtslad-slo-class-${slugOf(name)}`,
+    interval: '1m',
+    rules: [
+      ...rateRules(name, baseOf(window)),
+      ...windows.map((seconds) => ratioRule(name, seconds, window)),
+      ...metaRules(name, objective),
+    ],
+  };
 }
 
 /** What all windows are added up from: five minutes, less where that is no small part of the objective's window. */

@@ -1,10 +1,11 @@
 /**
- * Recording rules and alerts about each guest of an objective: what share of its judged seconds was bad, over the windows
- * of the alerts, and whether that spends its error budget too fast. Pure.
+ * Recording rules and alerts about each guest of an objective: what share of the time was bad over the windows of the
+ * alerts, and whether that spends its error budget too fast. Pure.
  *
- * All labels of the scrape are kept (instance, job, and what the operator adds to a target), `result` alone goes: the
- * same guest on another host after a migration is another series. No judged second, no ratio: nothing is divided by 0,
- * and a guest about which nobody knows anything raises no alert.
+ * The share is of the whole window, not of the seconds that were judged in it: a factor stands for a part of the budget
+ * of the objective's whole window, and a guest that is a minute old, or was out of sight, has not spent that with its
+ * first bad second. All labels of the scrape are kept (instance, job, and what the operator adds to a target): the same
+ * guest on another host after a migration is another series.
  */
 import type { Objective } from '../policy/types.js';
 import { formatDuration, formatPercent } from '../units.js';
@@ -12,7 +13,6 @@ import {
   type AlertingRule,
   BAD,
   guestRatioName,
-  JUDGED,
   type ObjectiveName,
   type RecordingRule,
   type RuleGroup,
@@ -47,13 +47,17 @@ export function guestGroups(name: ObjectiveName, objective: Objective, options: 
   const short = windows.filter((seconds) => seconds <= LONG_WINDOW);
   const long = windows.filter((seconds) => seconds > LONG_WINDOW);
   const groups: RuleGroup[] = [
-    { name: `virtslad-slo-guests-${slug}`, interval, rules: short.map((seconds) => ratioRule(name, seconds)) },
     {
       name: `virtslad-slo-guests-long-${slug}`,
       interval: formatDuration(LONG_INTERVAL),
       rules: long.map((seconds) => ratioRule(name, seconds)),
     },
-    { name: `virtslad-slo-alerts-${slug}`, interval, rules: burnAlerts(name, objective, pairs, options) },
+    {
+      name: `virtslad-slo-guests-${slug}`,
+      interval,
+      // One after the other, in one group: an alert sees what has just been recorded.
+      rules: [...short.map((seconds) => ratioRule(name, seconds)), ...burnAlerts(name, objective, pairs, options)],
+    },
   ];
   return groups.filter(({ rules }) => rules.length > 0);
 }
@@ -65,14 +69,9 @@ function intervalOf(objective: Objective, windows: readonly number[]): number {
 }
 
 function ratioRule(name: ObjectiveName, seconds: number): RecordingRule {
-  const range = `[${formatDuration(seconds)}]`;
   return {
     record: guestRatioName(seconds),
-    expr: [
-      `sum without (result) (rate(${secondsOf(name, BAD)}${range}))`,
-      '/',
-      `(sum without (result) (rate(${secondsOf(name, JUDGED)}${range})) > 0)`,
-    ].join('\n'),
+    expr: `sum without (result) (rate(${secondsOf(name, BAD)}[${formatDuration(seconds)}]))`,
     labels: slothLabels(name),
   };
 }

@@ -73,9 +73,9 @@ export function secondsOf({ className, sli }: ObjectiveName, result: string): st
 export const JUDGED = '=~"good|bad"';
 export const BAD = '="bad"';
 
-/** Of one guest: bad ÷ judged seconds. Not Sloth's name, whose dashboards take one series for each objective. */
+/** Of one guest: bad seconds in a second. Not Sloth's name, whose dashboards take one series for each objective. */
 export function guestRatioName(seconds: number): string {
-  return `virtsla:slo_error:ratio_rate${formatDuration(seconds)}`;
+  return `virtsla:slo_bad:ratio_rate${formatDuration(seconds)}`;
 }
 
 /** Of a class over all its guests and hosts. */

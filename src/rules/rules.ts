@@ -4,7 +4,7 @@
  */
 import { stringify } from 'yaml';
 import type { Generation } from '../policy/types.js';
-import { classGroups } from './class-rules.js';
+import { classGroup } from './class-rules.js';
 import { daemonGroup } from './daemon-alerts.js';
 import { guestGroups } from './guest-rules.js';
 import { DEFAULT_OPTIONS, type RuleGroup, type RulesOptions } from './rule.js';
@@ -24,14 +24,14 @@ export function rulesOf(
   for (const { name: className, objectives } of classes) {
     for (const objective of objectives) {
       const name = { className, sli: objective.sli };
-      groups.push(...guestGroups(name, objective, options), ...classGroups(name, objective));
+      groups.push(...guestGroups(name, objective, options), classGroup(name, objective));
     }
   }
   return { groups: [...groups, daemonGroup(options)] };
 }
 
 const HEADER = `# Rules for Prometheus (rule_files), made by \`virtslad rules\` from the policy; not for editing.
-# Error budgets are of guests: virtsla:slo_error:*, and the alerts. Those of whole classes have the names of Sloth: slo:*.
+# Error budgets are of guests: virtsla:slo_bad:*, and the alerts. Those of whole classes have the names of Sloth: slo:*.
 `;
 
 export function renderRules(document: RulesDocument): string {
