@@ -144,14 +144,21 @@ for (const event of ['guest off and on', 'vCPU plugged', '`systemctl daemon-relo
     await EVENT[event]();
     // Until libvirt says that it runs, QEMU holds the guest back: no wrong value can be felt before.
     if (restarts) watch = watchWrong();
+    const before = await cycles();
     await sleep(1);
     await waitUntil('every value to hold again', () => wrong().length === 0, { seconds: 15, everyMs: 5 });
     const { longestMs, names } = watch.stop();
     t.diagnostic(`wrong for at most ${longestMs.toFixed(0)} ms${names.length === 0 ? '' : `: ${names.join(', ')}`}`);
     if (restarts)
       t.diagnostic(`${whole.stop().longestMs.toFixed(0)} ms with the time in which libvirt starts the guest`);
-    assert.ok(longestMs <= CYCLE_MS, `${longestMs} ms`);
+    // One that was under way may have looked before the event. Under emulation a cycle takes seconds beside its interval.
+    const looked = (await cycles()) - before - 1;
+    assert.ok(longestMs <= CYCLE_MS || looked <= 1, `${longestMs} ms, and ${looked} cycles saw it`);
   });
+}
+
+async function cycles(): Promise<number> {
+  return (await daemon.metric('virtsla_reconciles_total')) ?? 0;
 }
 
 test('nothing of that failed', async () => {
