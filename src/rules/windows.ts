@@ -59,7 +59,7 @@ export function alertPairs(objective: Pick<Objective, 'window' | 'of'>): readonl
     const longSeconds = shrunk(standard.longSeconds, window, LEAST_LONG);
     const shortSeconds = shrunk(standard.shortSeconds, window, LEAST_SHORT);
     if (longSeconds > window) continue;
-    const factor = round(Math.max(standard.factor, (budgetShare * window) / longSeconds), 3);
+    const factor = Number(Math.max(standard.factor, (budgetShare * window) / longSeconds).toPrecision(3));
     if (factor * budgetOf(objective) >= 1) continue;
     const same = pairs.some((pair) => pair.longSeconds === longSeconds && pair.urgency === urgency);
     if (!same) pairs.push({ urgency, longSeconds, shortSeconds, factor });
@@ -69,7 +69,7 @@ export function alertPairs(objective: Pick<Objective, 'window' | 'of'>): readonl
 
 /** Share of the time that may be bad. Rounded, so that 1 − 0.999 reads 0.001. */
 export function budgetOf({ of }: Pick<Objective, 'of'>): number {
-  return round(1 - of, 12);
+  return Number((1 - of).toFixed(12));
 }
 
 /** Every window that the pairs look at, ascending. */
@@ -80,9 +80,4 @@ export function windowsOf(pairs: readonly AlertPair[]): readonly number[] {
 
 function shrunk(seconds: number, window: number, least: number): number {
   return window >= DAY ? seconds : Math.max(least, Math.round((seconds * window) / DAY));
-}
-
-/** `digits` significant ones. */
-function round(value: number, digits: number): number {
-  return Number(value.toPrecision(digits));
 }
