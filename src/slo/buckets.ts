@@ -8,8 +8,8 @@ import type { Result } from './types.js';
 export const BUCKET_SECONDS = 300;
 export const BUCKET_MS = BUCKET_SECONDS * 1000;
 export const BUCKETS_PER_DAY = 288;
-/** Bucket numbers are kept as 32-bit numbers. */
-export const LAST_BUCKET = 0xffff_fff0;
+/** The end of the year 9999: no clock is right that says more. */
+export const LAST_BUCKET = 844_674_336;
 
 /** Seconds by result. Unknown is what remains of a stretch of time, so it is kept nowhere. */
 export interface Amounts {

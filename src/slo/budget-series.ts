@@ -62,6 +62,11 @@ export class BudgetSeries {
     return withUnknown(this.account.totals(fromMs, nowMs), this.spanSeconds(fromMs, nowMs));
   }
 
+  counted(): Totals {
+    const { good, bad, unknown, excluded } = this.counters;
+    return { good, bad, unknown, excluded };
+  }
+
   #lives(fromMs: number, toMs: number): void {
     if (fromMs < this.#bornMs) this.#bornMs = fromMs;
     if (toMs > this.endMs) this.endMs = toMs;

@@ -2,17 +2,18 @@
 import type { Objective } from '../policy/types.js';
 
 /** The windows of multi-window burn rate alerts (Google's SRE workbook, chapter 5, and Sloth). */
-export const BURN_WINDOWS = [
-  { name: '5m', seconds: 300 },
-  { name: '30m', seconds: 1800 },
-  { name: '1h', seconds: 3600 },
-  { name: '2h', seconds: 7200 },
-  { name: '6h', seconds: 21_600 },
-  { name: '1d', seconds: 86_400 },
-  { name: '3d', seconds: 259_200 },
-] as const;
+export const BURN_SECONDS = {
+  '5m': 300,
+  '30m': 1800,
+  '1h': 3600,
+  '2h': 7200,
+  '6h': 21_600,
+  '1d': 86_400,
+  '3d': 259_200,
+} as const;
 
-export type BurnWindowName = (typeof BURN_WINDOWS)[number]['name'];
+export type BurnWindowName = keyof typeof BURN_SECONDS;
+export const BURN_WINDOWS = Object.keys(BURN_SECONDS) as readonly BurnWindowName[];
 
 export interface WindowBounds {
   readonly fromMs: number;
