@@ -54,17 +54,20 @@ export function windowSeconds({ window }: Pick<Objective, 'window'>): number {
 export function alertPairs(objective: Pick<Objective, 'window' | 'of'>): readonly AlertPair[] {
   const window = windowSeconds(objective);
   const pairs: AlertPair[] = [];
+  let slowest: AlertPair | null = null;
   for (const standard of STANDARD) {
     const { urgency, budgetShare } = standard;
     const longSeconds = shrunk(standard.longSeconds, window, LEAST_LONG);
     const shortSeconds = shrunk(standard.shortSeconds, window, LEAST_SHORT);
     if (longSeconds > window) continue;
+    slowest = { urgency, longSeconds, shortSeconds, factor: 1 };
     const factor = Number(Math.max(standard.factor, (budgetShare * window) / longSeconds).toPrecision(3));
     if (factor * budgetOf(objective) >= 1) continue;
     const same = pairs.some((pair) => pair.longSeconds === longSeconds && pair.urgency === urgency);
     if (!same) pairs.push({ urgency, longSeconds, shortSeconds, factor });
   }
-  return pairs;
+  // A lax promise over a long time (of: 80%, a year): at least that its budget does not last is told.
+  return pairs.length === 0 && slowest !== null ? [slowest] : pairs;
 }
 
 /** Share of the time that may be bad. Rounded, so that 1 − 0.999 reads 0.001. */

@@ -237,6 +237,44 @@ describe('json', () => {
   });
 });
 
+describe('rules', () => {
+  const good: FakeOptions = {
+    services: { loadPolicyPaths: async () => ({ ok: true, generation: { id: 'g' } as never, warnings: [] }) },
+  };
+  test('go to stdout, from the paths given', async () => {
+    const run = await command(['rules', 'p'], good);
+    assert.deepEqual([run.code, run.out, run.err], [0, '# rules\n', '']);
+    const options = '{"runbookUrl":"/usr/lib/virtslad/docs/runbooks","job":"virtslad"}';
+    assert.deepEqual(run.calls, [`rules "g" ${options}`]);
+  });
+  test('--out takes a path from the working directory; the flags reach the rules', async () => {
+    const words = 'rules p --out r.yaml --job kvm --runbook-url https://wiki.example.com/v/';
+    const run = await command(words.split(' '), good);
+    assert.deepEqual([run.code, run.out], [0, 'wrote r.yaml: 0 rules in 0 groups; reload Prometheus\n']);
+    assert.deepEqual(run.calls, [
+      'rules "g" {"runbookUrl":"https://wiki.example.com/v","job":"kvm"}',
+      'write "/here/r.yaml" "# rules\\n"',
+    ]);
+  });
+  test('what cannot be written is said with the path', async () => {
+    const fail = async (): Promise<never> => {
+      throw new Error('EACCES: permission denied');
+    };
+    const run = await command(['rules', 'p', '--out', 'r.yaml'], {
+      services: { ...good.services, replaceOutputFile: fail },
+    });
+    assert.equal(run.code, 1);
+    assert.match(run.err, /^r\.yaml: error: EACCES: permission denied \[RULES_NOT_WRITTEN\]$/m);
+  });
+  for (const url of ['wiki', 'ftp://x/y', 'https://x/{{ 1 }}', '/', '/a b']) {
+    test(`--runbook-url ${url} is refused`, async () => {
+      const run = await command(['rules', 'p', '--runbook-url', url], good);
+      assert.equal(run.code, 1);
+      assert.match(run.err, /--runbook-url does not accept/);
+    });
+  }
+});
+
 describe('check', () => {
   const problem = {
     code: 'POLICY_EMPTY',
