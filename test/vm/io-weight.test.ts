@@ -39,8 +39,8 @@ assignments:
 const MODEL = '/sys/fs/cgroup/io.cost.model';
 /** The kernel takes the disk for what `SLOW` says, whatever its latency. */
 const STEADY = 'ctrl=user rpct=0.00 rlat=250000 wpct=0.00 wlat=250000 min=100.00 max=100.00';
-/** 60 requests a second, less than two guests ask for. */
-const SLOW = 'ctrl=user model=linear rbps=1000000000 rseqiops=60 rrandiops=60 wbps=1000000000 wseqiops=60 wrandiops=60';
+/** 24 requests a second: less than either guest asks for, one request after the other. */
+const SLOW = 'ctrl=user model=linear rbps=1000000000 rseqiops=24 rrandiops=24 wbps=1000000000 wseqiops=24 wrandiops=24';
 
 const cleanup = new Cleanup();
 after(async () => assert.deepEqual(await cleanup.run(), []));

@@ -195,8 +195,8 @@ describe('what a guest is given to read and write', () => {
   const qemu = ['--', 'qemu-system-x86_64', '-name', 'vm-launch-io', ...MACHINE, ...MONITOR];
   const words = ['virtslad-launch', ...qemu];
 
-  it('may be files that who started it has opened: in a home, in /tmp, a log', async () => {
-    for (const filesIn of ['/root', '/tmp', '/var/log']) {
+  it('may be files that who started it has opened: in a home, a log; and in /tmp, as above', async () => {
+    for (const filesIn of ['/root', '/var/log']) {
       const { code, stdout, stderr } = await new Launched(words, { input: 'info status\nquit\n', filesIn }).end;
       assert.equal(code, 0, stderr);
       assert.match(stdout, /VM status: paused/, filesIn);
