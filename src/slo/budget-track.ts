@@ -52,15 +52,16 @@ export class BudgetTrack {
   addBefore(place: number, sign: 1 | -1, into: Amounts): void {
     const points = this.#points;
     const count = this.#count;
-    if (count === 0 || place <= (points[0] ?? 0)) return;
-    const after = this.#firstAfter(place);
+    if (count === 0) return;
+    // Before the first point lies what was forgotten: the same for every place, so that no difference has it.
+    const after = Math.max(1, this.#firstAfter(place));
     const base = (after - 1) * STRIDE;
     let good = points[base + 1] ?? 0;
     let bad = points[base + 2] ?? 0;
     let excluded = points[base + 3] ?? 0;
-    if (after < count) {
+    const start = points[base] ?? 0;
+    if (after < count && place > start) {
       const next = after * STRIDE;
-      const start = points[base] ?? 0;
       const part = (place - start) / ((points[next] ?? 0) - start);
       good += ((points[next + 1] ?? 0) - good) * part;
       bad += ((points[next + 2] ?? 0) - bad) * part;
