@@ -80,5 +80,13 @@ export function unpackCodes(payload: Buffer): Uint16Array | null {
     at += (isRun ? 1 : length) * 2;
     filled += length;
   }
-  return filled === codes.length && codes.every((code) => code <= LAST_CODE || code === ABSENT) ? codes : null;
+  return filled === codes.length && areCodes(codes) ? codes : null;
+}
+
+function areCodes(codes: Uint16Array): boolean {
+  for (let at = 0; at < codes.length; at += 1) {
+    const code = codes[at] ?? ABSENT;
+    if (code > LAST_CODE && code !== ABSENT) return false;
+  }
+  return true;
 }
