@@ -47,7 +47,8 @@ export const ERROR_CATALOGUE = {
   POLICY_CLASS_DUPLICATE: 'Two classes of a policy set have the same name.',
   POLICY_CLASS_NAME: 'The name of a class is not of the form [a-z][a-z0-9-]{0,31}.',
   POLICY_CLASS_UNASSIGNED: 'Warning: no assignment names the class, so no guest can be in it.',
-  POLICY_CLASS_UNKNOWN: 'An assignment or a schedule names a class that no file of the set defines.',
+  POLICY_CLASS_UNKNOWN:
+    'An assignment, a schedule or a maintenance window names a class that no file of the set defines.',
   POLICY_CONFLICT: 'Two values of one class contradict each other, always or while a schedule is open.',
   POLICY_DIRECTORY_EMPTY: 'The policy directory holds no *.yaml file; the last good policy stays in force.',
   POLICY_DIRECTORY_MISSING:
@@ -60,18 +61,22 @@ export const ERROR_CATALOGUE = {
   POLICY_FILE_SIZE: 'A policy file is larger than 256 KiB.',
   POLICY_FILE_TYPE: 'A policy is not a regular file.',
   POLICY_FILE_UNREADABLE: 'A policy file cannot be opened or read.',
-  POLICY_MATCH: 'The match of an assignment can match nothing, or its pattern or metadata path is malformed.',
+  POLICY_MAINTENANCE_DUPLICATE: 'Two maintenance windows of a policy set have the same name.',
+  POLICY_MATCH:
+    'The match of an assignment or maintenance window can match nothing, or its pattern or metadata path is malformed.',
   POLICY_MISSING_KEY: 'A key that a policy needs is missing.',
   POLICY_NO_EFFECT: 'Warning: a value is valid but does nothing without another one that is missing.',
-  POLICY_OBJECTIVE: 'An objective has a bound that its SLI does not take, or lacks the one that it needs.',
+  POLICY_OBJECTIVE:
+    'An objective has a bound that its SLI does not take, lacks the one that it needs, or is not the only one on its SLI.',
   POLICY_OWNER: 'A policy file, or a directory above it, belongs to someone who must not set policy.',
   POLICY_PERMISSIONS: 'A policy file, or a directory above it, can be written by its group or by everyone.',
   POLICY_PROBLEM_COUNT: 'The policy set has more problems than are listed.',
-  POLICY_SCHEDULE_CRON: 'The cron expression of a schedule is malformed or out of range.',
+  POLICY_SCHEDULE_CRON: 'The cron expression of a schedule or maintenance window is malformed or out of range.',
   POLICY_SCHEDULE_DUPLICATE: 'Two schedules of a policy set have the same name.',
-  POLICY_SCHEDULE_NEVER: 'The cron expression of a schedule names a date that no calendar has.',
+  POLICY_SCHEDULE_NEVER: 'The cron expression of a schedule or maintenance window names a date that no calendar has.',
   POLICY_SCHEDULE_SET: 'A schedule sets something other than a key of a class, written CLASS.KEY.PATH.',
-  POLICY_SCHEDULE_TIMEZONE: 'The timezone of a schedule is not a name of the IANA time zone database.',
+  POLICY_SCHEDULE_TIMEZONE:
+    'The timezone of a schedule or maintenance window is not a name of the IANA time zone database.',
   POLICY_STRUCTURE: 'A part of a policy is a map, list or value where another of these is needed.',
   POLICY_TIMEOUT: 'Reading the policy files took too long and was given up; the last good policy stays in force.',
   POLICY_UNKNOWN_KEY: 'A policy has a key that virtslad does not know.',

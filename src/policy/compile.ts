@@ -9,11 +9,13 @@ import { CLASS_KEYS } from '../controls/registry.js';
 import { formatPosition, type Problem } from '../errors.js';
 import { entryOf, type MapNode, type PolicyNode, quoted } from './ast.js';
 import { checkClasses } from './check-classes.js';
+import { checkMaintenance, uniqueMaintenance } from './check-maintenance.js';
 import { baseName, comparePaths, didYouMean, Findings } from './findings.js';
 import { parsePolicy } from './parse.js';
 import { asMap, knownKeys, required } from './read.js';
 import { type AssignmentDraft, readAssignments } from './read-assignments.js';
 import { readClass } from './read-class.js';
+import { type MaintenanceDraft, readMaintenance } from './read-maintenance.js';
 import { readSchedules, type ScheduleDraft } from './read-schedules.js';
 import { CLASS_NAME, DOCUMENT_KEYS, type KeyTree, keyTree, POLICY_VERSION } from './schema.js';
 import type { Generation, PolicyClass, Schedule } from './types.js';
@@ -35,6 +37,7 @@ interface Draft {
   readonly brokenClasses: Set<string>;
   readonly assignments: AssignmentDraft[];
   readonly schedules: ScheduleDraft[];
+  readonly maintenance: MaintenanceDraft[];
   /** A file that could not be read may define any class. */
   incomplete: boolean;
 }
@@ -48,6 +51,7 @@ export function compile(files: readonly PolicyFile[], keys: readonly KeySpec[] =
     brokenClasses: new Set(),
     assignments: [],
     schedules: [],
+    maintenance: [],
     incomplete: false,
   };
   const ordered = [...files].sort((a, b) => comparePaths(a.path, b.path));
@@ -59,7 +63,9 @@ export function compile(files: readonly PolicyFile[], keys: readonly KeySpec[] =
   }
   lookUpClasses(draft, findings);
   const schedules = uniqueSchedules(draft.schedules, findings);
+  const maintenance = uniqueMaintenance(draft.maintenance, findings);
   checkClasses(draft.classes, draft.assignments, schedules, findings);
+  checkMaintenance(draft.maintenance, draft.classes, findings);
   if (findings.failed) return { ok: false, problems: findings.errors() };
   const generation: Generation = {
     id: generationId(ordered),
@@ -67,6 +73,7 @@ export function compile(files: readonly PolicyFile[], keys: readonly KeySpec[] =
     classes: draft.classes,
     assignments: draft.assignments.map(({ className, match, source }) => ({ className, match, source })),
     schedules,
+    maintenance,
   };
   return { ok: true, generation, warnings: findings.warnings() };
 }
@@ -102,6 +109,8 @@ function readDocument(root: PolicyNode, draft: Draft, tree: KeyTree, findings: F
   if (assignments !== undefined) draft.assignments.push(...readAssignments(assignments, findings));
   const schedules = entryOf(map, 'schedules')?.value;
   if (schedules !== undefined) draft.schedules.push(...readSchedules(schedules, tree, findings));
+  const maintenance = entryOf(map, 'maintenance')?.value;
+  if (maintenance !== undefined) draft.maintenance.push(...readMaintenance(maintenance, findings));
 }
 
 function checkVersion(map: MapNode, findings: Findings): void {
@@ -142,6 +151,9 @@ function lookUpClasses(draft: Draft, findings: Findings): void {
   const references = [
     ...draft.assignments.map(({ className, classPosition }) => ({ className, position: classPosition })),
     ...draft.schedules.flatMap(({ set }) => set),
+    ...draft.maintenance.flatMap(({ classes }) =>
+      (classes ?? []).map(({ name, position }) => ({ className: name, position })),
+    ),
   ];
   for (const { className, position } of references) {
     if (known.includes(className)) continue;

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { KeySpec } from '../controls/control.js';
 import { CLASS_KEYS } from '../controls/registry.js';
 import { objectiveWindow } from './objectives.js';
+import { type WindowKind, windowLength } from './read-window.js';
 import {
   CLASS_NAME,
   DEFAULT_PRIORITY,
@@ -46,6 +47,11 @@ export function policyJsonSchema(keys: readonly KeySpec[] = CLASS_KEYS): object 
           description: 'Values that hold only while a window is open.',
           type: 'array',
           items: scheduleSchema(keys),
+        },
+        maintenance: {
+          description: 'Windows of planned maintenance, whose time counts neither for nor against objectives.',
+          type: 'array',
+          items: maintenanceSchema(),
         },
       },
       ['version'],
@@ -123,6 +129,19 @@ function objectiveSchema(): Json {
 }
 
 function assignmentSchema(): Json {
+  return {
+    ...object(
+      {
+        class: { description: 'Name of a class.', type: 'string', pattern: CLASS_NAME.source },
+        match: matchSchema(),
+      },
+      ['class', 'match'],
+    ),
+    examples: [{ class: 'gold', match: { name: 'db-*' } }],
+  };
+}
+
+function matchSchema(): Json {
   const pattern = { type: 'string', minLength: 1 };
   const patterns = { anyOf: [pattern, { type: 'array', items: pattern, minItems: 1 }] };
   const field = (what: string) => ({
@@ -130,31 +149,66 @@ function assignmentSchema(): Json {
     ...patterns,
   });
   return {
+    description: 'All keys are required.',
+    ...object({
+      any: { description: 'Every guest.', const: true },
+      name: field('Name of the guest'),
+      uuid: field('UUID of the guest, in lower case'),
+      title: field('Title of the guest'),
+      description: field('Description of the guest'),
+      metadata: {
+        description: 'Metadata of the guest: prefix:element[/prefix:element...][@attribute] to patterns.',
+        type: 'object',
+        propertyNames: { pattern: '^[^\\s@/:]+(:[^\\s@/:]+)?(/[^\\s@/:]+(:[^\\s@/:]+)?)*(@[^\\s@/]+)?$' },
+        additionalProperties: patterns,
+        minProperties: 1,
+      },
+    }),
+    minProperties: 1,
+  };
+}
+
+/** When windows open and how long they stay so. */
+function windowProperties(kind: WindowKind): Json {
+  return {
+    name: {
+      description: `Name of the ${kind}, unique in the set.`,
+      type: 'string',
+      pattern: SCHEDULE_NAME.source,
+    },
+    cron: {
+      description: 'Start of the window: minute hour day-of-month month day-of-week.',
+      type: 'string',
+      pattern: '^\\s*\\S+(\\s+\\S+){4}\\s*$',
+      examples: ['0 20 * * 1-5'],
+    },
+    for: { description: 'Length of the window on the wall clock, 1s to 366d.', ...leaf(windowLength) },
+    timezone: { description: 'IANA time zone.', type: 'string', default: 'UTC', examples: ['Europe/Berlin'] },
+  };
+}
+
+function maintenanceSchema(): Json {
+  const names = (description: string, items: Json): Json => ({
+    description,
+    type: 'array',
+    items,
+    minItems: 1,
+    uniqueItems: true,
+  });
+  return {
     ...object(
       {
-        class: { description: 'Name of a class.', type: 'string', pattern: CLASS_NAME.source },
-        match: {
-          description: 'All keys are required.',
-          ...object({
-            any: { description: 'Every guest.', const: true },
-            name: field('Name of the guest'),
-            uuid: field('UUID of the guest, in lower case'),
-            title: field('Title of the guest'),
-            description: field('Description of the guest'),
-            metadata: {
-              description: 'Metadata of the guest: prefix:element[/prefix:element...][@attribute] to patterns.',
-              type: 'object',
-              propertyNames: { pattern: '^[^\\s@/:]+(:[^\\s@/:]+)?(/[^\\s@/:]+(:[^\\s@/:]+)?)*(@[^\\s@/]+)?$' },
-              additionalProperties: patterns,
-              minProperties: 1,
-            },
-          }),
-          minProperties: 1,
-        },
+        ...windowProperties('maintenance window'),
+        classes: names('Classes of the guests that it covers; all where left out.', {
+          type: 'string',
+          pattern: CLASS_NAME.source,
+        }),
+        match: matchSchema(),
+        slis: names('SLIs of the objectives that it covers; all where left out.', { enum: Object.keys(SLIS) }),
       },
-      ['class', 'match'],
+      ['name', 'cron', 'for'],
     ),
-    examples: [{ class: 'gold', match: { name: 'db-*' } }],
+    examples: [{ name: 'patch-day', cron: '0 2 * * sun', for: '2h', timezone: 'Europe/Berlin', classes: ['gold'] }],
   };
 }
 
@@ -166,19 +220,7 @@ function scheduleSchema(keys: readonly KeySpec[]): Json {
   return {
     ...object(
       {
-        name: {
-          description: 'Name of the schedule, unique in the set.',
-          type: 'string',
-          pattern: SCHEDULE_NAME.source,
-        },
-        cron: {
-          description: 'Start of the window: minute hour day-of-month month day-of-week.',
-          type: 'string',
-          pattern: '^\\s*\\S+(\\s+\\S+){4}\\s*$',
-          examples: ['0 20 * * 1-5'],
-        },
-        for: { description: 'Length of the window on the wall clock, 1s to 366d.', ...leaf(duration('1s', '366d')) },
-        timezone: { description: 'IANA time zone.', type: 'string', default: 'UTC', examples: ['Europe/Berlin'] },
+        ...windowProperties('schedule'),
         set: {
           description: 'CLASS.KEY.PATH to the value while the window is open.',
           type: 'object',

@@ -13,16 +13,16 @@ export interface MetadataPath {
   readonly attribute?: string;
 }
 
-type Test = (attributes: DomainAttributes) => boolean;
+export type MatchTest = (attributes: DomainAttributes) => boolean;
 
 /** Patterns are taken apart once a generation, not once a domain and cycle. */
-const TESTS = new WeakMap<Generation, readonly Test[]>();
+const TESTS = new WeakMap<Generation, readonly MatchTest[]>();
 
 /** First match wins; null when nothing matches. */
 export function assign(generation: Generation, attributes: DomainAttributes): Assignment | null {
   let tests = TESTS.get(generation);
   if (tests === undefined) {
-    tests = generation.assignments.map(({ match }) => testOf(match));
+    tests = generation.assignments.map(({ match }) => matchTest(match));
     TESTS.set(generation, tests);
   }
   const index = tests.findIndex((test) => test(attributes));
@@ -30,9 +30,9 @@ export function assign(generation: Generation, attributes: DomainAttributes): As
 }
 
 /** All given keys are required; of the patterns of one key any will do. */
-function testOf(match: Match): Test {
+export function matchTest(match: Match): MatchTest {
   if (match.any === true) return () => true;
-  const tests: Test[] = [];
+  const tests: MatchTest[] = [];
   for (const key of ['name', 'uuid', 'title', 'description'] as const) {
     const patterns = match[key];
     if (patterns === undefined) continue;

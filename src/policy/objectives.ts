@@ -2,6 +2,7 @@
  * The objectives of a class: which SLI, what bound makes a slice good, what share of slices must be good, over which
  * window. Syntax tree in, {@link Objective}s out; each SLI takes the bound that {@link SLIS} says and no other.
  */
+import { formatPosition } from '../errors.js';
 import { entryOf, type MapNode, type PolicyNode, quoted } from './ast.js';
 import { didYouMean, type Findings } from './findings.js';
 import { asList, asMap, knownKeys, readValue, required } from './read.js';
@@ -42,7 +43,13 @@ export function readObjectives(
   for (const item of asList(node, 'objectives', EXAMPLE, findings)) {
     const map = asMap(item, 'an objective', EXAMPLE, findings);
     const objective = map && readObjective(map, values, findings);
-    if (objective !== undefined) objectives.push(objective);
+    if (objective === undefined) continue;
+    const twin = objectives.find(({ sli }) => sli === objective.sli);
+    if (twin === undefined) objectives.push(objective);
+    else {
+      const message = `the class has two objectives on ${objective.sli}, the first at ${formatPosition(twin.source)}`;
+      findings.error('POLICY_OBJECTIVE', objective.source, message, 'remove one of the two');
+    }
   }
   return objectives;
 }

@@ -40,7 +40,7 @@ function readClassName(node: PolicyNode, findings: Findings): string | undefined
   return undefined;
 }
 
-function readMatch(node: PolicyNode, findings: Findings): Match | undefined {
+export function readMatch(node: PolicyNode, findings: Findings): Match | undefined {
   const map = asMap(node, 'match', MATCH_EXAMPLE, findings);
   if (map === undefined) return undefined;
   knownKeys(map, MATCH_KEYS, 'match', findings);

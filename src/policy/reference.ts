@@ -67,6 +67,8 @@ assignments:
   - { class: gold, match: { name: "db-*" } }
 schedules:
   - { name: nights, cron: "0 20 * * 1-5", for: 10h, timezone: Europe/Berlin, set: { gold.cpu.guarantee: 20% } }
+maintenance:
+  - { name: patch-day, cron: "0 2 * * sun", for: 2h, timezone: Europe/Berlin, classes: [gold] }
 \`\`\`
 
 ## Keys of a class
@@ -100,7 +102,8 @@ Units are case-sensitive. Numbers are plain decimals. A network limit may also b
 const OBJECTIVES = `## Objectives
 
 An objective says which share of time slices must be good over a window: \`of\`, strictly between 0 and 100 %, and
-\`window\`, a duration from \`1m\` or \`month\` for the calendar month. What makes a slice good depends on the SLI:`;
+\`window\`, a duration from \`1m\` or \`month\` for the calendar month. A class has at most one objective on
+an SLI. What makes a slice good depends on the SLI:`;
 
 const REST = `## Assignments
 
@@ -133,4 +136,20 @@ A window is counted on the wall clock of its zone: 20:00 for 10h ends at 06:00, 
 put forward or back. A start that does not exist on such a day moves to the next time that does; one that exists twice
 counts once. Where windows overlap, the schedule that comes later in file and position wins, key by key. Values are
 checked for every window and for every pair of windows on one class, whether or not they ever overlap.
+
+## Maintenance
+
+While a window of planned maintenance is open, the time of the objectives that it covers is \`excluded\`: it counts neither
+as good nor as bad. What the guests are given does not change.
+
+| Key | Meaning |
+| --- | --- |
+| \`name\` | unique among the maintenance windows of the set |
+| \`cron\`, \`for\`, \`timezone\` | when it is open, exactly as for a schedule |
+| \`classes\` | a list of the classes whose guests it covers; all where it is left out |
+| \`match\` | which guests it covers, as in an assignment; all where it is left out |
+| \`slis\` | a list of the SLIs whose objectives it covers; all where it is left out |
+
+A guest is covered when its class and the \`match\` both fit. A window that covers no objective at all is warned of, and so
+is a class or an SLI that it names in vain.
 `;

@@ -14,7 +14,7 @@
  * asked about UTC, where there are none; {@link zoneClock} does the zone.
  */
 import { CronTime } from 'cron';
-import type { Generation, Schedule } from './types.js';
+import type { CalendarWindow, Generation, Schedule } from './types.js';
 import { type ZoneClock, zoneClock } from './zone.js';
 
 const MINUTE_MS = 60_000;
@@ -26,20 +26,20 @@ const LINKS_MAX = 32;
 /** The package takes up to a millisecond for an answer, and the same are needed several times over. */
 const KNOWN_STARTS_MAX = 8;
 
-export interface Scheduler {
-  /** The schedules with an open window, in their order: where two set the same key, the later wins. */
-  open(nowMs: number): readonly Schedule[];
+export interface Scheduler<W extends CalendarWindow> {
+  /** Those with an open window, in their order: of schedules that set the same key, the later wins. */
+  open(nowMs: number): readonly W[];
   /** The first instant after `afterMs` at which a window opens or closes, or where it is worth looking; null for never. */
   nextBoundary(afterMs: number): number | null;
 }
 
-/** State of one schedule at an instant; `untilMs` is the first instant at which it may differ. */
+/** State of one schedule or maintenance window at an instant; `untilMs` is the first instant at which it may differ. */
 interface State {
   readonly open: boolean;
   readonly untilMs: number | null;
 }
 
-const SCHEDULERS = new WeakMap<Generation, Scheduler>();
+const SCHEDULERS = new WeakMap<Generation, Scheduler<Schedule>>();
 
 /** The schedules that are open, in the order in which they win. */
 export function openSchedules(generation: Generation, nowMs: number): readonly Schedule[] {
@@ -51,7 +51,7 @@ export function nextBoundary(generation: Generation, afterMs: number): number | 
   return schedulerOf(generation).nextBoundary(afterMs);
 }
 
-function schedulerOf(generation: Generation): Scheduler {
+function schedulerOf(generation: Generation): Scheduler<Schedule> {
   let scheduler = SCHEDULERS.get(generation);
   if (scheduler === undefined) {
     scheduler = makeScheduler(generation.schedules);
@@ -61,10 +61,9 @@ function schedulerOf(generation: Generation): Scheduler {
 }
 
 /** Remembers each answer for as long as it holds: asking again before that costs a comparison. */
-export function makeScheduler(schedules: readonly Schedule[]): Scheduler {
+export function makeScheduler<W extends CalendarWindow>(schedules: readonly W[]): Scheduler<W> {
   const timelines = schedules.map(timeline).map(remembered);
-  let all: { readonly fromMs: number; readonly untilMs: number | null; readonly open: readonly Schedule[] } | null =
-    null;
+  let all: { readonly fromMs: number; readonly untilMs: number | null; readonly open: readonly W[] } | null = null;
   const at = (nowMs: number) => {
     if (all === null || !holds(all, nowMs)) {
       const states = timelines.map((state) => state(nowMs));
@@ -93,7 +92,7 @@ function holds(answer: { readonly fromMs: number; readonly untilMs: number | nul
   return answer.fromMs <= nowMs && (answer.untilMs === null || nowMs < answer.untilMs);
 }
 
-function timeline(schedule: Schedule): (nowMs: number) => State {
+function timeline(schedule: CalendarWindow): (nowMs: number) => State {
   const zone = zoneClock(schedule.timezone);
   const starts = startsOf(schedule, zone);
   const lengthMs = schedule.forSeconds * 1000;
@@ -146,7 +145,7 @@ function timeline(schedule: Schedule): (nowMs: number) => State {
 }
 
 /** The first start after a wall time, gaps heeded; null when there is none. */
-function startsOf(schedule: Schedule, zone: ZoneClock): (afterWallMs: number) => number | null {
+function startsOf(schedule: CalendarWindow, zone: ZoneClock): (afterWallMs: number) => number | null {
   const cron = new CronTime(schedule.cron, 'UTC');
   /** Between `after` and `start` there is no other start: the same answer for whatever is asked in between. */
   const known: { readonly after: number; readonly start: number }[] = [];

@@ -16,14 +16,16 @@ export interface KeyTree {
 
 /** Keys of a class that are no promise of their own. */
 export const CLASS_FIXED_KEYS = ['description', 'priority', 'objectives'] as const;
-export const DOCUMENT_KEYS = ['version', 'classes', 'assignments', 'schedules'] as const;
+export const DOCUMENT_KEYS = ['version', 'classes', 'assignments', 'schedules', 'maintenance'] as const;
 export const ASSIGNMENT_KEYS = ['class', 'match'] as const;
 export const MATCH_KEYS = ['any', 'name', 'uuid', 'title', 'description', 'metadata'] as const;
 export const SCHEDULE_KEYS = ['name', 'cron', 'for', 'timezone', 'set'] as const;
+export const MAINTENANCE_KEYS = ['name', 'cron', 'for', 'timezone', 'classes', 'match', 'slis'] as const;
 export const OBJECTIVE_KEYS = ['sli', 'at-least', 'at-most', 'of', 'window'] as const;
 
 export const POLICY_VERSION = 1;
 export const CLASS_NAME = /^[a-z][a-z0-9-]{0,31}$/;
+/** Of schedules and of maintenance windows. */
 export const SCHEDULE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const DEFAULT_PRIORITY = 100;
 export const PRIORITY_MAX = 1000;

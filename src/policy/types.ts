@@ -60,12 +60,27 @@ export interface Match {
   readonly metadata?: ReadonlyMap<string, readonly string[]>;
 }
 
-export interface Schedule {
+/** Windows that recur: when they open, and for how long on the wall clock of their zone. */
+export interface CalendarWindow {
   readonly name: string;
   readonly cron: string;
   readonly forSeconds: number;
   readonly timezone: string;
+}
+
+export interface Schedule extends CalendarWindow {
   readonly set: readonly { readonly className: string; readonly key: KeyPath; readonly to: Sourced }[];
+  readonly source: SourcePosition;
+}
+
+/** Planned maintenance: while it is open, time of the objectives that it covers counts neither as good nor as bad. */
+export interface MaintenanceWindow extends CalendarWindow {
+  /** Null: of any class. */
+  readonly classes: readonly string[] | null;
+  /** Null: any guest. With classes too, both must hold. */
+  readonly match: Match | null;
+  /** Null: all objectives. */
+  readonly slis: readonly string[] | null;
   readonly source: SourcePosition;
 }
 
@@ -77,6 +92,7 @@ export interface Generation {
   /** In the order in which they are tried. */
   readonly assignments: readonly Assignment[];
   readonly schedules: readonly Schedule[];
+  readonly maintenance: readonly MaintenanceWindow[];
 }
 
 /** What a matcher may look at. */

@@ -291,6 +291,7 @@ describe('check', () => {
       classes: new Map([['gold', {}]]) as never,
       assignments: [{}, {}] as never,
       schedules: [{}] as never,
+      maintenance: [],
     },
   };
   test('says what it read, with the warnings apart', async () => {

@@ -26,6 +26,7 @@ const generation: Generation = {
   ]),
   assignments: [{ className: 'silver', match: { name: ['web-*'] }, source }],
   schedules: [],
+  maintenance: [],
 };
 const guest = (name: string) => ({ uuid: 'u', name, title: '', description: '', metadata: [] });
 

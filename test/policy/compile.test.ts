@@ -98,7 +98,6 @@ describe('a class', () => {
       '      - { sli: memory.delivered, at-least: 95%, of: 99.9%, window: 30d }\n' +
       '      - { sli: cpu.wait, at-most: 5%, of: 99%, window: month }\n' +
       '      - { sli: disk.latency, at-most: 10ms, of: 50%, window: 1m }\n' +
-      '      - { sli: disk.latency, of: 50%, window: 1h }\n' +
       '      - { sli: available, of: 99.95%, window: month }';
     const rolling = (seconds: number) => ({ kind: 'rolling', seconds });
     assert.deepEqual(
@@ -107,10 +106,14 @@ describe('a class', () => {
         { sli: 'memory.delivered', atLeast: 0.95, of: 0.999, window: rolling(2_592_000), line: 6 },
         { sli: 'cpu.wait', atMost: 0.05, of: 0.99, window: { kind: 'month' }, line: 7 },
         { sli: 'disk.latency', atMost: { seconds: 0.01 }, of: 0.5, window: rolling(60), line: 8 },
-        { sli: 'disk.latency', atMost: { seconds: 0.02 }, of: 0.5, window: rolling(3600), line: 9 },
-        { sli: 'available', of: 0.9995, window: { kind: 'month' }, line: 10 },
+        { sli: 'available', of: 0.9995, window: { kind: 'month' }, line: 9 },
       ],
     );
+  });
+
+  it('gives its disk.latency to an objective that has none of its own', () => {
+    const body = '{ disk: { latency: 20ms }, objectives: [{ sli: disk.latency, of: 50%, window: 1h }] }';
+    assert.deepEqual(goldClass(body).objectives[0]?.atMost, { seconds: 0.02 });
   });
 });
 
