@@ -9,12 +9,6 @@ export const KNOWN_DENIALS: readonly DenialPattern[] = [
     reason: "Debian's policy lacks rules for libvirt with systemd-machined; the lane makes these domains permissive",
   },
   {
-    source: 'systemd_logind_t',
-    target: 'virtd_t',
-    tclass: 'dbus',
-    reason: "the answer to libvirtd's inhibitor; the policy knows neither",
-  },
-  {
     source: 'systemd_tmpfiles_t',
     permissions: ['relabelfrom', 'relabelto'],
     reason: 'tmpfiles.d wants to relabel /etc/mtab and /root at boot',
