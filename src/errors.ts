@@ -62,6 +62,8 @@ export const ERROR_CATALOGUE = {
   POLICY_FILE_TYPE: 'A policy is not a regular file.',
   POLICY_FILE_UNREADABLE: 'A policy file cannot be opened or read.',
   POLICY_MAINTENANCE_DUPLICATE: 'Two maintenance windows of a policy set have the same name.',
+  POLICY_MAINTENANCE_ENDLESS:
+    'Warning: a maintenance window never closes, so the objectives that it covers are never judged.',
   POLICY_MATCH:
     'The match of an assignment or maintenance window can match nothing, or its pattern or metadata path is malformed.',
   POLICY_MISSING_KEY: 'A key that a policy needs is missing.',

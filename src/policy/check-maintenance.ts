@@ -1,9 +1,10 @@
 /**
  * What only shows of a maintenance window when the whole set is seen: its name is taken, or what it names has no
- * objective that it could exclude. Drafts of all files in, windows out.
+ * objective that it could exclude, or it never closes. Drafts of all files in, windows out.
  */
 import { formatPosition } from '../errors.js';
 import { quoted } from './ast.js';
+import { neverCloses } from './endless.js';
 import type { Findings } from './findings.js';
 import type { MaintenanceDraft } from './read-maintenance.js';
 import type { MaintenanceWindow, PolicyClass } from './types.js';
@@ -26,13 +27,18 @@ export function uniqueMaintenance(
   return [...byName.values()];
 }
 
-/** Warns of what a window names in vain. Where the whole window is in vain, that is told once. */
+/** Warns of windows that never close, and of what one names in vain; of one that is in vain as a whole, once. */
 export function checkMaintenance(
   drafts: readonly MaintenanceDraft[],
   classes: ReadonlyMap<string, PolicyClass>,
   findings: Findings,
 ): void {
   for (const draft of drafts) {
+    if (neverCloses(draft.cron, draft.forSeconds)) {
+      const message = `the maintenance window ${quoted(draft.name)} never closes: each one lasts until the next one opens`;
+      const fix = 'write a shorter for; to stop judging objectives, remove them';
+      findings.warn('POLICY_MAINTENANCE_ENDLESS', draft.source, message, fix);
+    }
     const named = draft.classes?.flatMap(({ name }) => classes.get(name) ?? []) ?? [...classes.values()];
     const covers = (policyClass: PolicyClass) =>
       policyClass.objectives.filter(({ sli }) => draft.slis?.some(({ name }) => name === sli) ?? true);

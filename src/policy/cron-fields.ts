@@ -25,6 +25,15 @@ const FIELDS: readonly Field[] = [
   { name: 'day of the week', low: 0, high: 7, names: WEEKDAYS },
 ];
 
+/** The numbers that each field names; Sunday is 0, 7 or both. */
+export interface CronFields {
+  readonly minutes: ReadonlySet<number>;
+  readonly hours: ReadonlySet<number>;
+  readonly days: ReadonlySet<number>;
+  readonly months: ReadonlySet<number>;
+  readonly weekdays: ReadonlySet<number>;
+}
+
 export type CronCheck =
   | { readonly ok: true; readonly everFires: boolean }
   | { readonly ok: false; readonly reason: string; readonly fix: string };
@@ -32,6 +41,19 @@ export type CronCheck =
 const HELP = 'write five fields: minute hour day-of-month month day-of-week, as in "0 20 * * 1-5"';
 
 export function checkCron(text: string): CronCheck {
+  const parsed = parse(text);
+  return parsed.ok ? { ok: true, everFires: fires(parsed.fields) } : parsed;
+}
+
+/** The fields of an expression that {@link checkCron} accepts; null for any other. */
+export function cronFields(text: string): CronFields | null {
+  const parsed = parse(text);
+  return parsed.ok ? parsed.fields : null;
+}
+
+function parse(
+  text: string,
+): { readonly ok: true; readonly fields: CronFields } | Extract<CronCheck, { readonly ok: false }> {
   if (text.trim().startsWith('@')) return { ok: false, reason: 'is a preset, which is not accepted', fix: HELP };
   const words = text.trim().split(/\s+/);
   if (words.length !== FIELDS.length) {
@@ -44,18 +66,31 @@ export function checkCron(text: string): CronCheck {
     if ('reason' in parsed) return { ok: false, ...parsed };
     sets.push(parsed.values);
   }
-  const [, , days, months, weekdays] = sets as [ReadonlySet<number>, ...ReadonlySet<number>[]];
-  return {
-    ok: true,
-    everFires: fires(days as ReadonlySet<number>, months as ReadonlySet<number>, weekdays as ReadonlySet<number>),
-  };
+  const [minutes, hours, days, months, weekdays] = sets as [Numbers, Numbers, Numbers, Numbers, Numbers];
+  return { ok: true, fields: { minutes, hours, days, months, weekdays } };
 }
 
-/** Where both kinds of day are restricted, either will do (crontab(5)), and every month has every weekday. */
-function fires(days: ReadonlySet<number>, months: ReadonlySet<number>, weekdays: ReadonlySet<number>): boolean {
-  const weekdaysRestricted = [0, 1, 2, 3, 4, 5, 6].some((day) => !weekdays.has(day) && !(day === 0 && weekdays.has(7)));
-  if (weekdaysRestricted) return true;
-  return [...months].some((month) => [...days].some((day) => day <= (MONTH_LENGTHS[month - 1] ?? 0)));
+type Numbers = ReadonlySet<number>;
+
+/** Every month has every weekday; a day of the month alone has to exist. */
+function fires(fields: CronFields): boolean {
+  if (weekdaysRestricted(fields)) return true;
+  return [...fields.months].some((month) => [...fields.days].some((day) => day <= (MONTH_LENGTHS[month - 1] ?? 0)));
+}
+
+function weekdaysRestricted({ weekdays }: CronFields): boolean {
+  return [0, 1, 2, 3, 4, 5, 6].some((day) => !weekdays.has(day) && !(day === 0 && weekdays.has(7)));
+}
+
+/** Whether it falls on a day, in days since 1 January 1970. Where both kinds are restricted, either will do (crontab(5)). */
+export function fallsOn(fields: CronFields, day: number): boolean {
+  const date = new Date(day * 86_400_000);
+  if (!fields.months.has(date.getUTCMonth() + 1)) return false;
+  const weekday = date.getUTCDay();
+  const byDay = fields.days.has(date.getUTCDate());
+  if (!weekdaysRestricted(fields)) return byDay;
+  const byWeekday = fields.weekdays.has(weekday) || (weekday === 0 && fields.weekdays.has(7));
+  return fields.days.size === 31 ? byWeekday : byDay || byWeekday;
 }
 
 function parseField(

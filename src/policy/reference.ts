@@ -151,5 +151,5 @@ as good nor as bad. What the guests are given does not change.
 | \`slis\` | a list of the SLIs whose objectives it covers; all where it is left out |
 
 A guest is covered when its class and the \`match\` both fit. A window that covers no objective at all is warned of, and so
-is a class or an SLI that it names in vain.
+is a class or an SLI that it names in vain, and a window that never closes because each lasts until the next one opens.
 `;

@@ -258,6 +258,41 @@ describe('a window that excludes nothing is warned of', () => {
   });
 });
 
+describe('a window that never closes is warned of', () => {
+  const cases: readonly (readonly [cron: string, length: string, endless: boolean])[] = [
+    ['0 2 * * *', '24h', true],
+    ['0 2 * * *', '1439m', false],
+    ['* * * * *', '1m', true],
+    ['* * * * *', '59s', false],
+    ['*/20 * * * *', '20m', true],
+    ['*/25 * * * *', '20m', false],
+    ['0 8-18/2 * * *', '14h', true],
+    ['0 8-18/2 * * *', '13h', false],
+    ['0 0 * * 1-5', '3d', true],
+    ['0 0 * * 1-5', '2d', false],
+    ['0 0 * * 7', '7d', true],
+    ['0 0 1 * *', '31d', true],
+    ['0 0 1 * *', '30d', false],
+    ['0 0 1 1 *', '366d', true],
+    ['0 0 1 1 *', '365d', false],
+    ['0 0 29 2 *', '366d', false],
+    // Either kind of day will do: the 13th is a Friday, or between two Fridays.
+    ['0 0 13 * fri', '7d', true],
+    ['0 0 13 * fri', '6d', false],
+    ['0 0 31 * *', '61d', true],
+    ['0 0 31 * *', '60d', false],
+  ];
+  for (const [cron, length, endless] of cases) {
+    it(`${cron} for ${length}: ${endless ? 'endless' : 'closes'}`, () => {
+      const warnings = warningsOf(withMaintenance(`name: w, cron: "${cron}", for: ${length}`));
+      const expected =
+        'p.yaml:11:5: the maintenance window "w" never closes: each one lasts until the next one opens ' +
+        '[POLICY_MAINTENANCE_ENDLESS]; write a shorter for; to stop judging objectives, remove them';
+      assert.deepEqual(warnings, endless ? [expected] : []);
+    });
+  }
+});
+
 describe('two objectives on one SLI', () => {
   it('are an error of their class, with both places', () => {
     const objective = '{ sli: available, of: 99%, window: 30d }';
