@@ -13,6 +13,7 @@ import type { DomainHandles } from './domains/handles.js';
 import { HostDevices, type HostDevicesOptions } from './domains/host-devices.js';
 import { Inventory } from './domains/inventory.js';
 import { Taps } from './domains/taps.js';
+import type { Domain } from './domains/types.js';
 import { BlockDevices } from './host/block/block-devices.js';
 import type { CgroupFiles } from './host/cgroup/kernel-files.js';
 import type { Hierarchies } from './host/cgroup/layout.js';
@@ -21,6 +22,7 @@ import { type GroupChange, GroupWatcher } from './host/cgroup/watch.js';
 import type { Clock } from './host/clock.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { InterfaceCounters } from './host/net/counters.js';
+import type { CpuTerms } from './signals/cpu.js';
 
 export interface Guests {
   readonly inventory: Inventory;
@@ -49,6 +51,7 @@ export interface GuestsOptions {
   readonly watch: boolean;
   onGroup(uuid: string, change: GroupChange): void;
   onArrival(uuid: string, pid: number): void;
+  cpuTerms(domain: Domain): CpuTerms;
   /** Something was learnt about a guest: look at it. */
   onLearnt(uuid: string): void;
 }
@@ -93,7 +96,14 @@ export function assembleGuests(options: GuestsOptions): Guests {
   const disks = new DiskReadings({ libvirt, monotonicMs: clock.monotonicMs, onLearnt });
   const taps = instead.taps ?? new Taps();
   const interfaces = new InterfaceCounters();
-  const accounts = new Accounts({ procRoot: config.paths.proc, pageBytes: pageBytes(), disks, interfaces, clock });
+  const accounts = new Accounts({
+    procRoot: config.paths.proc,
+    pageBytes: pageBytes(),
+    disks,
+    interfaces,
+    clock,
+    cpuTerms: options.cpuTerms,
+  });
   const inventory: Inventory = new Inventory({
     ...located,
     libvirt,

@@ -3,6 +3,8 @@
  * one look or one action. Nothing starts here.
  */
 import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { ServiceLevels } from './accounting/service-levels.js';
 import { assembleGuests, type Guests, type GuestsInstead } from './assemble-guests.js';
 import { assembleLabels, type SecurityInstead } from './assemble-labels.js';
 import type { Config } from './config/types.js';
@@ -17,6 +19,7 @@ import { onlineCpus } from './host/cpus.js';
 import type { LibvirtClient } from './host/libvirt/client.js';
 import { connectLibvirt } from './host/libvirt/connect.js';
 import { readBootId } from './host/proc/qemu-processes.js';
+import { SloStore } from './host/slo-store/store.js';
 import { type SystemdProperties, systemdProperties } from './host/systemd/properties.js';
 import type { Log } from './log.js';
 import { type LoadResult, loadPolicyDirectory } from './policy/loader.js';
@@ -55,6 +58,7 @@ export interface Core {
   readonly reconciler: Reconciler;
   readonly operator: Operator;
   readonly snapshots: SnapshotBuilder;
+  readonly serviceLevels: ServiceLevels;
 }
 
 export interface AssembleOptions {
@@ -105,6 +109,7 @@ export function assemble(options: AssembleOptions): Core {
     onGroup: (uuid, change) => core.events.onGroup(uuid, change),
     onArrival: (uuid, pid) => void core.events.onArrival(uuid, pid),
     onLearnt: (uuid) => core.reconciler.request(uuid),
+    cpuTerms: (domain) => core.serviceLevels.cpuTerms(domain),
   });
   const { inventory, disks, hostDevices, accounts } = guests;
 
@@ -248,8 +253,18 @@ export function assemble(options: AssembleOptions): Core {
         const askable = inventory.all().filter(({ uuid }) => !labels.saveRestore.isUnderWay(uuid));
         if (options.write) disks.nextRound(askable, config.cycleSeconds * 1000);
         await accounts.sample(inventory);
+        await core.serviceLevels.account();
       }),
     onCycle: options.onCycle,
+  });
+  const serviceLevels = new ServiceLevels({
+    clock,
+    inventory,
+    accounts,
+    picture: (uuid) => picture.get(uuid),
+    classOf,
+    generation: () => generations.active,
+    store: options.write && options.watch ? new SloStore(join(config.stateDir, 'slo')) : null,
   });
   const snapshots = new SnapshotBuilder({
     parts,
@@ -259,6 +274,7 @@ export function assemble(options: AssembleOptions): Core {
     version: options.version,
     hierarchy,
     hostPressure: () => accounts.hostPressure,
+    serviceLevels,
   });
   const core: Core = {
     parts,
@@ -267,6 +283,7 @@ export function assemble(options: AssembleOptions): Core {
     systemd,
     reconciler,
     snapshots,
+    serviceLevels,
     events: new GuestEvents(parts, reconciler),
     operator: new Operator(parts, reconciler, () => snapshots.build()),
   };

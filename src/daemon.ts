@@ -15,6 +15,7 @@ import { createWebServer } from './http/server.js';
 import { createControlSocket } from './http/socket.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics/metrics.js';
+import { nextMaintenanceBoundary, openMaintenance } from './policy/maintenance.js';
 import { nextBoundary, openSchedules } from './policy/schedule.js';
 import { watchPolicyDirectory } from './policy/watch.js';
 import { planOf } from './reconcile/cycle.js';
@@ -210,7 +211,11 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
       again = setTimeout(() => void reload(problems), READ_AGAIN_MS).unref();
     }
   };
-  libvirt.onEvent((event) => events.onLibvirt(event));
+  void core.serviceLevels.start().catch((error: Error) => log.error('slo.restore_failed', { reason: error.message }));
+  libvirt.onEvent((event) => {
+    core.serviceLevels.onLibvirt(event);
+    events.onLibvirt(event);
+  });
   guests.arrivals?.start();
   // Watched before it is read, so that no edit in between is lost.
   await watchPolicyDirectory(config.policyDir, () => void reload(), signal);
@@ -229,20 +234,20 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
   log.info('daemon.ready', { guests: parts.inventory.all().length, lacks: core.snapshots.build().lacks });
 }
 
-/** A cycle at the very moment in which a schedule's window opens or closes. */
+/** A cycle at the very moment in which a window of a schedule or of maintenance opens or closes. */
 function watchSchedules({ parts, reconciler }: Core, signal: AbortSignal): void {
   let timer: NodeJS.Timeout | undefined;
   let seen = '';
   const look = (): void => {
     const nowMs = parts.clock.nowMs();
     const active = parts.generations.active;
-    const open = active === null ? [] : openSchedules(active, nowMs);
+    const open = active === null ? [] : [...openSchedules(active, nowMs), ...openMaintenance(active, nowMs)];
     // By what is open, not by the boundary: one that passed while a new policy came into force counts too.
     const now = `${active?.id} ${open.map(({ name }) => name).join()}`;
     if (now !== seen) void reconciler.tick();
     seen = now;
-    const boundary = active === null ? null : nextBoundary(active, nowMs);
-    const delay = Math.min(boundary === null ? SCHEDULE_CHECK_MS : boundary - nowMs, SCHEDULE_CHECK_MS);
+    const boundaries = active === null ? [] : [nextBoundary(active, nowMs), nextMaintenanceBoundary(active, nowMs)];
+    const delay = Math.min(...boundaries.map((one) => (one ?? Number.POSITIVE_INFINITY) - nowMs), SCHEDULE_CHECK_MS);
     timer = setTimeout(look, Math.max(delay, 10));
   };
   look();
@@ -269,7 +274,7 @@ async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Cl
   const tidy = (async () => {
     guests.arrivals?.stop();
     await Promise.allSettled([reconciler.stop(), parts.labels.close(), ...closers.map(async (close) => close())]);
-    await parts.history.flush();
+    await Promise.all([parts.history.flush(), core.serviceLevels.close()]);
     await Promise.all([libvirt.stop(), systemd.stop()]);
     parts.slices.close();
     parts.ioCost.close();

@@ -6,10 +6,12 @@ import { readMemory } from '../host/cgroup/memory-sampler.js';
 import type { InterfaceCounters } from '../host/net/counters.js';
 import { readGroupPressure, readHostPressure } from '../host/proc/pressure.js';
 import { inSlices } from '../host/slices.js';
+import type { CpuTerms } from '../signals/cpu.js';
 import { accountDisks, type DisksAccount } from '../signals/disk.js';
 import { accountMemory, type MemoryAccount } from '../signals/memory.js';
 import { accountInterfaces, type InterfacesAccount, type ReadInterface } from '../signals/network.js';
 import { accountPressure, type PressureAccount } from '../signals/pressure.js';
+import type { CpuSlice } from '../slo/types.js';
 import type { DiskSignals, InterfaceSignals, MemorySignals, PressureSignals } from '../snapshot/signals.js';
 import type { CpuCounters } from '../snapshot/types.js';
 import { CpuAccounts } from './cpu-accounts.js';
@@ -34,6 +36,8 @@ export interface AccountsOptions {
   readonly disks: DiskReadings;
   readonly interfaces: InterfaceCounters;
   readonly clock: { nowMs(): number; monotonicMs(): number };
+  /** What the guest's class promises and allows it of CPU. */
+  cpuTerms(domain: Domain): CpuTerms;
 }
 
 interface Account {
@@ -65,16 +69,21 @@ export class Accounts {
     };
   }
 
+  /** Of the last cycle; the same object until the guest is read again. */
+  cpuSlice(uuid: string): CpuSlice | null {
+    return this.#cpu.slice(uuid);
+  }
+
   /** null: this kernel has no PSI. */
   get hostPressure(): PressureSignals | null {
     return this.#host?.signals ?? null;
   }
 
   async sample(inventory: Inventory): Promise<void> {
-    const { procRoot, clock } = this.#options;
+    const { procRoot, clock, cpuTerms } = this.#options;
     const host = readHostPressure(procRoot, clock.monotonicMs());
     if (host !== null) this.#host = accountPressure(this.#host, host);
-    await this.#cpu.sample(inventory, clock.monotonicMs);
+    await this.#cpu.sample(inventory, clock.monotonicMs, cpuTerms);
     await inSlices(inventory.all(), (domain) => {
       const handles = inventory.handles(domain.uuid);
       if (handles !== null) this.#sampleOne(domain, handles);

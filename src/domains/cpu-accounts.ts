@@ -1,7 +1,8 @@
 /** The CPU accounts of all running guests: a sampler and an account each, as long as the instance lives. */
 import { CpuSampler, type VcpuSource } from '../host/proc/cpu-sampler.js';
 import { inSlices } from '../host/slices.js';
-import { accountCpu, type CpuAccount } from '../signals/cpu.js';
+import { accountCpu, type CpuAccount, type CpuTerms } from '../signals/cpu.js';
+import type { CpuSlice } from '../slo/types.js';
 import type { CpuCounters } from '../snapshot/types.js';
 import type { DomainHandles } from './handles.js';
 import type { Inventory } from './inventory.js';
@@ -20,7 +21,12 @@ export class CpuAccounts {
     return this.#accounts.get(uuid)?.counters ?? null;
   }
 
-  async sample(inventory: Inventory, monotonicMs: () => number): Promise<void> {
+  /** From the reading before; the same object until the guest is read again. */
+  slice(uuid: string): CpuSlice | null {
+    return this.#accounts.get(uuid)?.slice ?? null;
+  }
+
+  async sample(inventory: Inventory, monotonicMs: () => number, termsOf: (domain: Domain) => CpuTerms): Promise<void> {
     await inSlices(inventory.all(), (domain) => {
       const handles = inventory.handles(domain.uuid);
       if (handles === null || domain.process === null) return;
@@ -33,7 +39,7 @@ export class CpuAccounts {
         monotonicMs(),
       );
       if (reading === null) return;
-      this.#accounts.set(domain.uuid, accountCpu(this.#accounts.get(domain.uuid) ?? null, reading));
+      this.#accounts.set(domain.uuid, accountCpu(this.#accounts.get(domain.uuid) ?? null, reading, termsOf(domain)));
     });
   }
 

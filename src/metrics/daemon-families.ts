@@ -8,6 +8,7 @@ import type { SliceSnapshot, Snapshot } from '../snapshot/types.js';
 import { bit, type Family, type Sample, single } from './family.js';
 import { IO_COST_FAMILIES } from './io-cost-families.js';
 import { SECURITY_FAMILIES } from './security-families.js';
+import { SERVICE_LEVEL_FAMILIES } from './service-level-families.js';
 import { pressureSamples } from './signal-families.js';
 
 /** The facts of `virtsla_host_info`; what a host does not tell is an empty label. */
@@ -29,7 +30,16 @@ type DaemonFamily = Family<Snapshot>;
 
 export function daemonFamilies(controls: readonly Control[]): readonly DaemonFamily[] {
   const built = controls.filter((control) => control.built).map((control) => control.id);
-  return [...DAEMON, ...counts(built), ...POLICY, ...LIBVIRT, ...SECURITY_FAMILIES, ...HOST, ...IO_COST_FAMILIES];
+  return [
+    ...DAEMON,
+    ...counts(built),
+    ...POLICY,
+    ...LIBVIRT,
+    ...SECURITY_FAMILIES,
+    ...SERVICE_LEVEL_FAMILIES,
+    ...HOST,
+    ...IO_COST_FAMILIES,
+  ];
 }
 
 function gauge(name: string, help: string, value: (snapshot: Snapshot) => number | null): DaemonFamily {

@@ -8,12 +8,21 @@ import { desiredAndActual } from './control-families.js';
 import { bit, type DomainFamily, plain } from './family.js';
 import { noncompliances } from './reasons.js';
 import { LABEL_FAMILIES } from './security-families.js';
+import { OBJECTIVE_FAMILIES } from './service-level-families.js';
 import { SIGNAL_FAMILIES } from './signal-families.js';
 
 /** All families of a guest, in the order in which they are shown. */
 export function domainFamilies(controls: readonly Control[]): readonly DomainFamily[] {
   const figures = controls.flatMap(desiredAndActual);
-  return [...GUEST, ...STATE_OF_CONTROLS, ...LABEL_FAMILIES, ...CPU, ...SIGNAL_FAMILIES, ...figures];
+  return [
+    ...GUEST,
+    ...STATE_OF_CONTROLS,
+    ...LABEL_FAMILIES,
+    ...CPU,
+    ...OBJECTIVE_FAMILIES,
+    ...SIGNAL_FAMILIES,
+    ...figures,
+  ];
 }
 
 /** The guest exists as a process: it has counters, and limits that can hold. */
@@ -102,6 +111,31 @@ function cpuCounter(name: string, help: string, of: (cpu: CpuCounters) => number
 
 const CPU: readonly DomainFamily[] = [
   cpuCounter('virtsla_cpu_used_seconds_total', 'CPU time used by the vCPU threads', (cpu) => cpu.usedSeconds),
+  cpuCounter(
+    'virtsla_cpu_delivered_seconds_total',
+    'CPU time that the vCPUs were given: what they used',
+    (cpu) => cpu.usedSeconds,
+  ),
+  cpuCounter(
+    'virtsla_cpu_demanded_seconds_total',
+    'CPU time that the vCPUs wanted: what they used, and what they waited for beside what their own limit took',
+    (cpu) => cpu.demandedSeconds,
+  ),
+  cpuCounter(
+    'virtsla_cpu_entitled_seconds_total',
+    'CPU time that the guest wanted and was guaranteed',
+    (cpu) => cpu.entitledSeconds,
+  ),
+  cpuCounter(
+    'virtsla_cpu_shortfall_seconds_total',
+    'CPU time that the guest wanted, was guaranteed, and did not get',
+    (cpu) => cpu.shortfallSeconds,
+  ),
+  cpuCounter(
+    'virtsla_cpu_active_seconds_total',
+    'Time in which at least one vCPU wanted to run',
+    (cpu) => cpu.activeSeconds,
+  ),
   cpuCounter(
     'virtsla_cpu_wait_seconds_total',
     'Time that vCPU threads were ready to run and did not, time throttled by limits included',

@@ -101,6 +101,7 @@ export class Picture {
         controls.every(({ status }) => status === 'holds' || status === 'unsupported'),
       controls,
       ...NO_SIGNALS,
+      objectives: [],
       label: this.#labelOf(domain, controls),
     };
   }

@@ -101,10 +101,10 @@ export function accountCpu(account: CpuAccount | null, reading: CpuReading, term
       // The process's time has a grain of 10 ms: a vCPU's own time may be ahead of it for a moment.
       emulatorSeconds: counters.emulatorSeconds + Math.max(0, process - used),
       // What ran was wanted, whatever else is not known of this time.
-      demandedSeconds: (counters.demandedSeconds ?? 0) + (slice?.demandedSeconds ?? used),
-      entitledSeconds: (counters.entitledSeconds ?? 0) + (slice?.entitledSeconds ?? 0),
-      shortfallSeconds: (counters.shortfallSeconds ?? 0) + (slice?.shortfallSeconds ?? 0),
-      activeSeconds: (counters.activeSeconds ?? 0) + (slice?.activeSeconds ?? 0),
+      demandedSeconds: counters.demandedSeconds + (slice?.demandedSeconds ?? used),
+      entitledSeconds: counters.entitledSeconds + (slice?.entitledSeconds ?? 0),
+      shortfallSeconds: counters.shortfallSeconds + (slice?.shortfallSeconds ?? 0),
+      activeSeconds: counters.activeSeconds + (slice?.activeSeconds ?? 0),
       usedCores: used / elapsed,
       waitCores: waited / elapsed,
       throttledCores: throttled / elapsed,

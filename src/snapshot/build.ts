@@ -1,6 +1,7 @@
 /** Puts the snapshot together from the parts, when someone asks; the same one is given until something has changed. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ServiceLevels } from '../accounting/service-levels.js';
 import type { Config } from '../config/types.js';
 import type { CpuHierarchy } from '../host/cgroup/layout.js';
 import type { LibvirtClient } from '../host/libvirt/client.js';
@@ -20,6 +21,7 @@ export interface SnapshotSources {
   readonly version: string;
   readonly hierarchy: CpuHierarchy | null;
   hostPressure(): PressureSignals | null;
+  readonly serviceLevels: ServiceLevels;
 }
 
 const FRESH_MS = 500;
@@ -52,7 +54,8 @@ export class SnapshotBuilder {
   build(): Snapshot {
     const { parts, reconciler, config, version } = this.#sources;
     const { generations, gate, counters, clock, handsOff, host, inventory } = parts;
-    const domains = parts.picture.domains();
+    const { serviceLevels } = this.#sources;
+    const domains = parts.picture.domains().map((one) => ({ ...one, objectives: serviceLevels.stateOf(one.uuid) }));
     const active = generations.active;
     const status = this.#sources.libvirt.status();
     const { pending } = generations;
@@ -105,6 +108,7 @@ export class SnapshotBuilder {
       lastReconcileSuccessMs: reconciler.lastSuccessMs,
       cycleSeconds: reconciler.lastSeconds,
       domains,
+      serviceLevels: serviceLevels.snapshot(),
       driftRepairsByDomain: { ...counters.driftRepairsByDomain },
       counters: counters.snapshot(generations),
       eventLoopLagSeconds: this.eventLoopLagSeconds,

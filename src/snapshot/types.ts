@@ -5,7 +5,9 @@
 
 import type { DomainState } from '../domains/types.js';
 import type { SourcePosition } from '../errors.js';
+import type { ObjectiveState } from '../slo/budget-states.js';
 import type { HostSecuritySnapshot, LabelSnapshot } from './security.js';
+import type { ServiceLevelsSnapshot } from './service-levels.js';
 import type { DiskSignals, InterfaceSignals, MemorySignals, PressureSignals } from './signals.js';
 
 export type ControlStatus =
@@ -74,10 +76,10 @@ export interface CpuCounters {
    * Used and waited, without time throttled by the policy's limit; as far as it was guaranteed; what of that it did not
    * get; time in which at least one vCPU wanted to run. See `CpuSlice`; only slices that can be judged count.
    */
-  readonly demandedSeconds?: number;
-  readonly entitledSeconds?: number;
-  readonly shortfallSeconds?: number;
-  readonly activeSeconds?: number;
+  readonly demandedSeconds: number;
+  readonly entitledSeconds: number;
+  readonly shortfallSeconds: number;
+  readonly activeSeconds: number;
   /** Over the last cycle, in cores. */
   readonly usedCores: number;
   readonly waitCores: number;
@@ -111,6 +113,8 @@ export interface DomainSnapshot {
   readonly pressure: PressureSignals | null;
   /** Null on a host without SELinux, of a guest that does not run, and before the first audit. */
   readonly label: LabelSnapshot | null;
+  /** How the objectives of its class stand; empty when nothing is promised to it. */
+  readonly objectives: readonly ObjectiveState[];
 }
 
 /** Monotone counters of the daemon; per domain where the key is a uuid. */
@@ -216,6 +220,7 @@ export interface Snapshot {
   readonly lastReconcileSuccessMs: number | null;
   readonly cycleSeconds: number;
   readonly domains: readonly DomainSnapshot[];
+  readonly serviceLevels: ServiceLevelsSnapshot;
   /** uuid → drift repairs of that domain, kept while it runs. */
   readonly driftRepairsByDomain: Readonly<Record<string, number>>;
   readonly counters: DaemonCounters;

@@ -7,6 +7,7 @@ import type { DomainSnapshot, Snapshot } from '../../snapshot/types.js';
 import { printable } from '../../text/printable.js';
 import { complianceWords, statusPaint, verdictOf, verdictPaint, worstFirst } from './compliance.js';
 import { labelRows } from './label.js';
+import { objectiveRows } from './objectives.js';
 import { signalRows } from './signals.js';
 import { type Paint, type Style, styleFor } from './style.js';
 import { renderTable } from './table.js';
@@ -106,6 +107,7 @@ export function domainRows(
     ]);
   }
   rows.push(...signalRows(domain, snapshot.atMs, style));
+  rows.push(...objectiveRows(domain.objectives, style));
   rows.push(...labelRows(domain, snapshot.atMs, style));
   if (domain.cgroup !== null) rows.push(['cgroup', printable(domain.cgroup, 1024)]);
   if (domain.obstacle !== null) rows.push(['obstacle', printable(domain.obstacle, 512), style.red]);

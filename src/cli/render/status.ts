@@ -8,8 +8,10 @@ import type { DomainSnapshot, SliceSnapshot, Snapshot } from '../../snapshot/typ
 import { printable } from '../../text/printable.js';
 import { roundedSize } from '../../units.js';
 import { complianceWords, VERDICT_ORDER, verdictOf, verdictPaint } from './compliance.js';
+import type { Row } from './domain.js';
 import { ioCostRows } from './io-cost.js';
 import { securityRow } from './label.js';
+import { classRows } from './objectives.js';
 import { type Paint, PLAIN, type Style, styleFor } from './style.js';
 import { type Cell, type Column, renderTable } from './table.js';
 import { cores, handsOffAllWords, nameOf, plural, type Reader, someOf, span, timeOf } from './words.js';
@@ -34,7 +36,7 @@ export function renderStatus(snapshot: Snapshot, reader: Reader, source: 'daemon
 /** Lines `label  words`; what is wrong is coloured. */
 export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: 'daemon' | 'local'): string[] {
   const style = styleFor(reader.color);
-  const rows: [label: string, words: string, paint?: Paint][] = [];
+  const rows: Row[] = [];
   const from = source === 'daemon' ? `daemon up ${span(reader.nowMs - snapshot.startedAtMs)}` : 'no daemon runs';
   rows.push(['virtslad', `${snapshot.version}, ${from}, mode ${snapshot.mode}`]);
   rows.push(policyRow(snapshot, reader, source, style));
@@ -55,6 +57,7 @@ export function renderStatusHeader(snapshot: Snapshot, reader: Reader, source: '
   );
   if (snapshot.handsOffAll) rows.push(['hands-off', handsOffAllWords(snapshot), style.yellow]);
   rows.push(feasibilityRow(snapshot, style));
+  rows.push(...classRows(snapshot, style));
   for (const slice of snapshot.host.slices.filter(({ status }) => status !== 'holds'))
     rows.push(['slices', sliceWords(slice), style.red]);
   rows.push(...ioCostRows(snapshot.host.ioCost, style));

@@ -1,0 +1,197 @@
+/**
+ * The accounting of service levels: once a cycle, after the counters are read, each guest of a class with objectives is looked
+ * at, the slice since the last look is judged, and what came of it goes into its budgets. A guest that nobody promises anything
+ * has none. Nothing here writes to a guest.
+ */
+import type { Accounts } from '../domains/accounts.js';
+import type { Inventory } from '../domains/inventory.js';
+import type { Domain } from '../domains/types.js';
+import type { Clock } from '../host/clock.js';
+import type { LibvirtEvent } from '../host/libvirt/client.js';
+import { inSlices } from '../host/slices.js';
+import type { SloStore } from '../host/slo-store/store.js';
+import { isExcluded, openMaintenance } from '../policy/maintenance.js';
+import type { EffectiveClass, Generation, MaintenanceWindow, Objective } from '../policy/types.js';
+import type { CpuTerms } from '../signals/cpu.js';
+import type { ObjectiveState } from '../slo/budget-states.js';
+import { Budgets } from '../slo/budgets.js';
+import { diskPromise } from '../slo/disk-promise.js';
+import { type Look, sliceOf } from '../slo/slice.js';
+import { judge } from '../slo/slis.js';
+import type { DiskPromise, Result, Slice } from '../slo/types.js';
+import type { ServiceLevelsSnapshot } from '../snapshot/service-levels.js';
+import type { DomainSnapshot } from '../snapshot/types.js';
+import { Intentions } from './intentions.js';
+import { cpuTerms, guaranteedBytes, isHeldTo } from './terms.js';
+
+export interface ServiceLevelsOptions {
+  readonly clock: Clock;
+  readonly inventory: Inventory;
+  readonly accounts: Pick<Accounts, 'of' | 'cpuSlice'>;
+  /** The guest as the last look at its controls left it. */
+  picture(uuid: string): DomainSnapshot | null;
+  classOf(domain: Domain): EffectiveClass | null;
+  generation(): Generation | null;
+  /** Null: budgets are not kept. */
+  readonly store: SloStore | null;
+}
+
+interface Known {
+  look: Look;
+  /** The disk promise as text, and since when it is that. */
+  promise: string;
+  promisedSinceMs: number | null;
+}
+
+const FORGET_EVERY_MS = 86_400_000;
+
+export class ServiceLevels {
+  readonly #options: ServiceLevelsOptions;
+  readonly #budgets = new Budgets();
+  readonly #intentions = new Intentions();
+  readonly #known = new Map<string, Known>();
+  #open: readonly MaintenanceWindow[] = [];
+  #forgotAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ServiceLevelsOptions) {
+    this.#options = options;
+  }
+
+  /** Reads history back, beside what is judged meanwhile. */
+  async start(): Promise<void> {
+    const { store } = this.#options;
+    if (store === null) return;
+    await store.open();
+    await this.#budgets.restore(store);
+  }
+
+  onLibvirt(event: LibvirtEvent): void {
+    this.#intentions.note(event);
+  }
+
+  cpuTerms(domain: Domain): CpuTerms {
+    return cpuTerms(this.#options.picture(domain.uuid), domain.vcpuGroups.length > 0);
+  }
+
+  /** Once a cycle, when all counters have been read. */
+  async account(): Promise<void> {
+    const { clock, inventory, generation } = this.#options;
+    const active = generation();
+    this.#open = active === null ? [] : openMaintenance(active, clock.nowMs());
+    const domains = inventory.all();
+    await inSlices(domains, (domain) => this.#accountOne(domain, active));
+    const present = new Set(domains.map(({ uuid }) => uuid));
+    for (const uuid of this.#known.keys()) if (!present.has(uuid)) this.#forget(uuid);
+    this.#keep();
+  }
+
+  /** Of the objectives that the guest is held to. */
+  stateOf(uuid: string): readonly ObjectiveState[] {
+    return this.#budgets.stateOf(uuid, this.#options.clock.nowMs());
+  }
+
+  snapshot(): ServiceLevelsSnapshot {
+    const { clock, store, generation } = this.#options;
+    const open = new Set(this.#open);
+    return {
+      classes: this.#budgets.classStates(clock.nowMs()),
+      maintenance: (generation()?.maintenance ?? []).map((window) => ({ name: window.name, open: open.has(window) })),
+      store: store === null ? null : { bytes: store.bytes, error: storeProblem(store) },
+    };
+  }
+
+  /** What is not stored yet is. */
+  async close(): Promise<void> {
+    const { store, clock } = this.#options;
+    if (store === null) return;
+    await store.append(this.#budgets.advance(clock.nowMs(), true));
+    await store.close();
+  }
+
+  #accountOne(domain: Domain, generation: Generation | null): void {
+    const { clock, accounts, picture, classOf } = this.#options;
+    const { uuid, process, state } = domain;
+    const look: Look = {
+      atMonotonicMs: clock.monotonicMs(),
+      atMs: clock.nowMs(),
+      state,
+      process,
+      cpu: accounts.cpuSlice(uuid),
+      signals: accounts.of(uuid),
+    };
+    const seen = picture(uuid);
+    const effective = classOf(domain);
+    const objectives = (effective && generation?.classes.get(effective.name)?.objectives) ?? [];
+    const before = this.#known.get(uuid);
+    if (seen === null || effective === null || objectives.length === 0 || !isHeldTo(seen)) {
+      this.#forget(uuid);
+      return;
+    }
+    const promise = diskPromise(effective);
+    const text = JSON.stringify(promise);
+    const promisedSinceMs =
+      before === undefined || before.promise === text ? (before?.promisedSinceMs ?? null) : look.atMs;
+    this.#known.set(uuid, { look, promise: text, promisedSinceMs });
+    this.#budgets.objectives(uuid, effective.name, objectives);
+    if (before === undefined) return;
+    const slice = this.#slice(before.look, look, { seen, effective, promise, promisedSinceMs });
+    if (slice !== null) this.#judge(domain, effective.name, objectives, slice, look.atMs);
+  }
+
+  #slice(
+    before: Look,
+    now: Look,
+    held: {
+      seen: DomainSnapshot;
+      effective: EffectiveClass;
+      promise: DiskPromise | null;
+      promisedSinceMs: number | null;
+    },
+  ): Slice | null {
+    const { seen, effective, promise, promisedSinceMs } = held;
+    const guaranteed = guaranteedBytes(seen);
+    const slice = sliceOf(before, now, {
+      meantToRun: this.#intentions.meantToRun(seen.uuid, now.state),
+      labelCompliant: seen.label === null ? null : seen.label.violations.length === 0,
+      guaranteedBytes: guaranteed,
+      promised: new Map(promise === null ? [] : now.signals.disks.map(({ target }) => [target, promise])),
+      promisedSinceMs,
+      histograms: new Map(),
+    });
+    // A guarantee that this host cannot give is not one that is kept.
+    const isPromised = effective.values.has('memory.guarantee');
+    return slice !== null && isPromised && guaranteed === null ? { ...slice, memory: null } : slice;
+  }
+
+  #judge(domain: Domain, className: string, objectives: readonly Objective[], slice: Slice, toMs: number): void {
+    const { facts, uuid } = domain;
+    for (const objective of objectives) {
+      const { sli } = objective;
+      const excluded = facts !== null && isExcluded(this.#open, { className, attributes: facts }, sli) !== null;
+      const result: Result = excluded ? 'excluded' : judge(slice, objective);
+      this.#budgets.add(uuid, className, sli, toMs, slice.seconds, result);
+    }
+  }
+
+  #forget(uuid: string): void {
+    this.#known.delete(uuid);
+    this.#budgets.leave(uuid);
+  }
+
+  /** Not waited for: a disk that hangs must not keep the cycle. */
+  #keep(): void {
+    const { store, clock } = this.#options;
+    const closed = this.#budgets.advance(clock.nowMs());
+    if (store === null) return;
+    if (closed.length > 0) void store.append(closed);
+    if (clock.monotonicMs() - this.#forgotAtMs < FORGET_EVERY_MS) return;
+    this.#forgotAtMs = clock.monotonicMs();
+    if (store.oldestMs !== null) this.#budgets.forgetBefore(store.oldestMs);
+  }
+}
+
+function storeProblem({ error, damage }: SloStore): string | null {
+  if (error !== null || damage.length === 0) return error;
+  const bytes = damage.reduce((sum, one) => sum + one.bytes, 0);
+  return `${bytes} bytes in ${damage.map(({ file }) => file).join(', ')} were damaged; that time is unknown`;
+}
