@@ -34,7 +34,7 @@ packages=$(node -e '
 umask 022
 rm -rf "$lib.new"
 mkdir -p "$lib.new/node_modules"
-cp -R dist package.json policies schema docs packaging LICENSE "$lib.new/"
+cp -R dist package.json policies schema docs dashboards packaging LICENSE "$lib.new/"
 echo "$packages" | while read -r kind path; do
   if [ -d "$path" ]; then
     mkdir -p "$lib.new/$(dirname "$path")"
