@@ -14,6 +14,7 @@ export const GENERATED = {
     const { renderRules, rulesOf } = await load('rules/rules.js');
     return renderRules(rulesOf(await examplePolicies(load)));
   },
+  ...Object.fromEntries(['fleet', 'class', 'guest', 'daemon'].map((name) => [dashboardFile(name), dashboardOf(name)])),
   'docs/reference/cli.md': async (load) => (await load('cli/reference.js')).cliReference(),
   'docs/reference/configuration.md': async (load) => (await load('config/reference.js')).configurationReference(),
   'docs/reference/errors.md': async (load) => (await load('errors-reference.js')).errorReference(),
@@ -41,6 +42,15 @@ export async function generate({ check = false, signal } = {}) {
     writeFileSync(path, text);
   }
   return stale;
+}
+
+function dashboardFile(name) {
+  return `dashboards/grafana/virtslad-${name}.json`;
+}
+
+/** Loaded when it is made: the SDK is an npm package, and those may not be there before. */
+function dashboardOf(name) {
+  return async () => (await import('./dashboards/dashboards.mjs')).DASHBOARDS[dashboardFile(name)]();
 }
 
 /** The policies that ship, as one generation. */
