@@ -60,7 +60,7 @@ function weightOf(guest: Guest): string {
 }
 
 async function rates(): Promise<{ readonly heavy: number; readonly light: number; readonly words: string }> {
-  const [heavy = 0, light = 0] = (await Promise.all(guests.map((guest) => measureDisk(guest, 'vda', 20)))).map(
+  const [heavy = 0, light = 0] = (await Promise.all(guests.map((guest) => measureDisk(guest, 'vda', 15)))).map(
     ({ reads }) => reads,
   );
   const words = `${heavy.toFixed(1)} : ${light.toFixed(1)} requests a second = ${(heavy / light).toFixed(2)} : 1`;
