@@ -4,7 +4,7 @@
  *
  *     activityᵢ = (used + wait + throttled)ᵢ ÷ T, at most 1      active = T × (1 − Π(1 − activityᵢ))
  *     demanded  = Σ (used + wait)ᵢ                               owed   = T × E[min(guaranteed cores, K)]
- *     entitled  = min(owed, Σ min(demandedᵢ, allowedᵢ))          shortfall = max(0, entitled − Σ usedᵢ)
+ *     entitled  = min(owed, Σ min(demandedᵢ, allowedᵢ, usableᵢ))          shortfall = max(0, entitled − Σ usedᵢ)
  *
  * K is the number of vCPUs that want to run at a moment, each with the probability of its activity, independently. As
  * min(g, K) ≤ g·[K ≥ 1], owed is never more than guaranteed cores × active, and it is equal for guarantees up to one
@@ -15,6 +15,10 @@
  * its whole quota. `allowedᵢ` is that quota over the thread's activity, or what it used where that is more: a vCPU that
  * waits for its turn and then gets its whole quota has lost nothing. So a guest that is held by its own limit alone has
  * no shortfall, however unevenly its vCPUs work.
+ *
+ * Nor is it more than the vCPU could have used: one that slept had done by then all that it wanted to. Had it never waited, it
+ * would have slept as long for the same work, so of a slice it could have used at most T × used ÷ (used + asleep): all of
+ * it when it never slept, hardly more than it used when it mostly did. So a guest that idles is not charged its latency.
  */
 
 /** One vCPU thread, seconds over the slice. */
@@ -49,7 +53,10 @@ export function entitlementOf(
     usedSeconds += used;
     demandedSeconds += used + wait;
     const quota = limitPerVcpu === null ? Number.POSITIVE_INFINITY : limitPerVcpu * activity * sliceSeconds;
-    allowedSeconds += Math.min(used + wait, Math.max(used, quota));
+    allowedSeconds += Math.min(
+      used + wait,
+      Math.max(used, Math.min(quota, usableSeconds({ used, wait, throttled }, sliceSeconds))),
+    );
   }
   const owedSeconds = sliceSeconds * meanOfLesser(guaranteedCores, activities);
   const entitledSeconds = Math.min(demandedSeconds, allowedSeconds, owedSeconds);
@@ -59,6 +66,16 @@ export function entitlementOf(
     entitledSeconds,
     shortfallSeconds: Math.max(0, entitledSeconds - usedSeconds),
   };
+}
+
+/** Of time not accounted for, so much may be a wait that the kernel has not told yet. */
+const NOT_SLEEP_SHARE = 0.02;
+
+function usableSeconds({ used, wait, throttled }: VcpuSeconds, sliceSeconds: number): number {
+  // It has not had its turn: how much it wants nobody knows.
+  if (used <= 0) return used + wait;
+  const asleep = Math.max(0, sliceSeconds * (1 - NOT_SLEEP_SHARE) - used - wait - throttled);
+  return (sliceSeconds * used) / (used + asleep);
 }
 
 /**

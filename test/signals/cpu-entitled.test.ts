@@ -27,6 +27,13 @@ describe('known cases, a slice of a second', () => {
   test('one that seldom asks and waits its turn has lost nothing of a small guarantee', () => {
     near(entitlementOf([busy(0.01, 0.01)], 1, 0.1, null).shortfallSeconds, 0);
   });
+  test('one that sleeps most of the time has lost hardly more than it used, however long it waits for its turn', () => {
+    near(entitlementOf([busy(0.001, 0.15)], 1, 0.8, null).shortfallSeconds, 0.001 / 0.83 - 0.001);
+    near(entitlementOf([busy(0.2, 0.4)], 1, 1, null).shortfallSeconds, 0.2 / 0.58 - 0.2);
+  });
+  test('one that has not had its turn at all wanted all of its waiting', () => {
+    near(entitlementOf([busy(0, 0.3)], 1, 1, null).shortfallSeconds, 0.3);
+  });
   test('throttled half the time and crowded out the other half: short by what the other half lacks', () => {
     near(entitlementOf([busy(0.6, 0.9, 0.5)], 2, 0.5, 0.5).shortfallSeconds, 0.4);
   });
