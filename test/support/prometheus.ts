@@ -1,0 +1,97 @@
+/** A real Prometheus that scrapes a daemon of the lab each second and evaluates the rules of its policy as often. */
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { execute } from './command.js';
+import type { Daemon } from './daemon.js';
+import type { Lab } from './lab.js';
+import { waitUntil } from './wait.js';
+
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  /** Seconds since 1970, and the value in words. */
+  readonly value: readonly [number, string];
+}
+
+export class Prometheus {
+  readonly #url: string;
+
+  private constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** Null where there is none. It goes with the lab, and so does what it has stored. */
+  static async start(lab: Lab, daemon: Daemon): Promise<Prometheus | null> {
+    if ((await execute('sh', ['-c', 'command -v prometheus'])).code !== 0) return null;
+    const directory = join(lab.directory, 'prometheus');
+    mkdirSync(directory, { mode: 0o755 });
+    const rules = parse(await daemon.virtsladOk('rules')) as { groups: { interval?: string }[] };
+    for (const group of rules.groups) group.interval = '1s';
+    writeFileSync(join(directory, 'rules.json'), JSON.stringify(rules));
+    const config = {
+      global: { scrape_interval: '1s', evaluation_interval: '1s' },
+      rule_files: [join(directory, 'rules.json')],
+      scrape_configs: [{ job_name: 'virtslad', static_configs: [{ targets: [new URL(daemon.url).host] }] }],
+    };
+    const file = join(directory, 'prometheus.json');
+    writeFileSync(file, JSON.stringify(config));
+    const port = await freePort();
+    const child = spawn(
+      'prometheus',
+      [
+        `--config.file=${file}`,
+        `--storage.tsdb.path=${join(directory, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        '--log.level=warn',
+      ],
+      { detached: true, stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    lab.cleanup.defer('kill Prometheus', async () => {
+      child.kill('SIGKILL');
+      await ended;
+    });
+    const url = `http://127.0.0.1:${port}`;
+    await waitUntil('Prometheus to be ready', () => child.exitCode !== null || answers(`${url}/-/ready`), {
+      seconds: 30,
+      everyMs: 100,
+    });
+    if (child.exitCode !== null) throw new Error(`Prometheus ended with ${child.exitCode}:\n${said}`);
+    return new Prometheus(url);
+  }
+
+  /** The answer of this moment; throws what Prometheus says of a query that it does not take. */
+  async query(expr: string): Promise<readonly Series[]> {
+    const response = await fetch(`${this.#url}/api/v1/query`, {
+      method: 'POST',
+      body: new URLSearchParams({ query: expr }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const body = (await response.json()) as { error?: string; data?: { result: readonly Series[] } };
+    if (body.data === undefined) throw new Error(`${body.error}: ${expr}`);
+    return body.data.result;
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(1000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
