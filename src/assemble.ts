@@ -163,6 +163,7 @@ export function assemble(options: AssembleOptions): Core {
     contention,
     monotonicMs: clock.monotonicMs,
     signals: (uuid) => accounts.of(uuid),
+    objectives: (uuid) => core.serviceLevels.stateOf(uuid),
     isSuspended: (domain) => labels.actions.suspended(domain),
     saveRestore: (uuid) => labels.saveRestore.of(uuid),
   });

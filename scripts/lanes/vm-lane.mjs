@@ -30,8 +30,10 @@ const ORDER = ['host.test', 'svirt-assign', 'v2-resets', 'svirt-audit', 'confine
 /** The lane's own files, and those that it has from the host lane. */
 export async function findVmFiles(filter) {
   const { HOST_SUBSET } = await compiled('host-subset.js');
-  const rank = (path) =>
-    (ORDER.findIndex((name) => basename(path).startsWith(name)) + ORDER.length + 1) % (ORDER.length + 1);
+  const rank = (path) => {
+    const at = ORDER.findIndex((name) => basename(path).startsWith(name));
+    return at < 0 ? ORDER.length : at;
+  };
   return [...findTestFiles('vm'), ...HOST_SUBSET.map((name) => join(COMPILED_TESTS, `${name}.js`))]
     .filter((path) => path.includes(filter))
     .sort((one, other) => rank(one) - rank(other));

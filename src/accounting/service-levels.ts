@@ -11,7 +11,7 @@ import type { LibvirtEvent } from '../host/libvirt/client.js';
 import { inSlices } from '../host/slices.js';
 import type { SloStore } from '../host/slo-store/store.js';
 import { isExcluded, openMaintenance } from '../policy/maintenance.js';
-import type { EffectiveClass, Generation, MaintenanceWindow, Objective } from '../policy/types.js';
+import type { EffectiveClass, Generation, MaintenanceWindow } from '../policy/types.js';
 import type { CpuTerms } from '../signals/cpu.js';
 import type { ObjectiveState } from '../slo/budget-states.js';
 import { Budgets } from '../slo/budgets.js';
@@ -50,7 +50,6 @@ export class ServiceLevels {
   readonly #budgets = new Budgets();
   readonly #intentions = new Intentions();
   readonly #known = new Map<string, Known>();
-  #open: readonly MaintenanceWindow[] = [];
   #forgotAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ServiceLevelsOptions) {
@@ -77,9 +76,9 @@ export class ServiceLevels {
   async account(): Promise<void> {
     const { clock, inventory, generation } = this.#options;
     const active = generation();
-    this.#open = active === null ? [] : openMaintenance(active, clock.nowMs());
+    const open = active === null ? [] : openMaintenance(active, clock.nowMs());
     const domains = inventory.all();
-    await inSlices(domains, (domain) => this.#accountOne(domain, active));
+    await inSlices(domains, (domain) => this.#accountOne(domain, active, open));
     const present = new Set(domains.map(({ uuid }) => uuid));
     for (const uuid of this.#known.keys()) if (!present.has(uuid)) this.#forget(uuid);
     this.#keep();
@@ -92,10 +91,11 @@ export class ServiceLevels {
 
   snapshot(): ServiceLevelsSnapshot {
     const { clock, store, generation } = this.#options;
-    const open = new Set(this.#open);
+    const [active, nowMs] = [generation(), clock.nowMs()];
+    const open = active === null ? [] : openMaintenance(active, nowMs);
     return {
-      classes: this.#budgets.classStates(clock.nowMs()),
-      maintenance: (generation()?.maintenance ?? []).map((window) => ({ name: window.name, open: open.has(window) })),
+      classes: this.#budgets.classStates(nowMs),
+      maintenance: (active?.maintenance ?? []).map((window) => ({ name: window.name, open: open.includes(window) })),
       store: store === null ? null : { bytes: store.bytes, error: storeProblem(store) },
     };
   }
@@ -108,9 +108,16 @@ export class ServiceLevels {
     await store.close();
   }
 
-  #accountOne(domain: Domain, generation: Generation | null): void {
+  #accountOne(domain: Domain, generation: Generation | null, open: readonly MaintenanceWindow[]): void {
     const { clock, accounts, picture, classOf } = this.#options;
     const { uuid, process, state } = domain;
+    const seen = picture(uuid);
+    const effective = classOf(domain);
+    const objectives = (effective && generation?.classes.get(effective.name)?.objectives) ?? [];
+    if (seen === null || effective === null || objectives.length === 0 || !isHeldTo(seen)) {
+      this.#forget(uuid);
+      return;
+    }
     const look: Look = {
       atMonotonicMs: clock.monotonicMs(),
       atMs: clock.nowMs(),
@@ -119,14 +126,7 @@ export class ServiceLevels {
       cpu: accounts.cpuSlice(uuid),
       signals: accounts.of(uuid),
     };
-    const seen = picture(uuid);
-    const effective = classOf(domain);
-    const objectives = (effective && generation?.classes.get(effective.name)?.objectives) ?? [];
     const before = this.#known.get(uuid);
-    if (seen === null || effective === null || objectives.length === 0 || !isHeldTo(seen)) {
-      this.#forget(uuid);
-      return;
-    }
     const promise = diskPromise(effective);
     const text = JSON.stringify(promise);
     const promisedSinceMs =
@@ -135,7 +135,15 @@ export class ServiceLevels {
     this.#budgets.objectives(uuid, effective.name, objectives);
     if (before === undefined) return;
     const slice = this.#slice(before.look, look, { seen, effective, promise, promisedSinceMs });
-    if (slice !== null) this.#judge(domain, effective.name, objectives, slice, look.atMs);
+    if (slice === null) return;
+    const { facts } = domain;
+    for (const objective of objectives) {
+      const { sli } = objective;
+      const guest = facts && { className: effective.name, attributes: facts };
+      const excluded = guest !== null && isExcluded(open, guest, sli) !== null;
+      const result: Result = excluded ? 'excluded' : judge(slice, objective);
+      this.#budgets.add(uuid, effective.name, sli, look.atMs, slice.seconds, result);
+    }
   }
 
   #slice(
@@ -161,16 +169,6 @@ export class ServiceLevels {
     // A guarantee that this host cannot give is not one that is kept.
     const isPromised = effective.values.has('memory.guarantee');
     return slice !== null && isPromised && guaranteed === null ? { ...slice, memory: null } : slice;
-  }
-
-  #judge(domain: Domain, className: string, objectives: readonly Objective[], slice: Slice, toMs: number): void {
-    const { facts, uuid } = domain;
-    for (const objective of objectives) {
-      const { sli } = objective;
-      const excluded = facts !== null && isExcluded(this.#open, { className, attributes: facts }, sli) !== null;
-      const result: Result = excluded ? 'excluded' : judge(slice, objective);
-      this.#budgets.add(uuid, className, sli, toMs, slice.seconds, result);
-    }
   }
 
   #forget(uuid: string): void {

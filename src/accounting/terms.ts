@@ -5,16 +5,16 @@ import type { CpuTerms } from '../signals/cpu.js';
 import type { DomainSnapshot } from '../snapshot/types.js';
 
 /** Someone promises it something: it has a class, and nobody has taken it out of virtslad's hands. */
-export function isHeldTo(domain: DomainSnapshot | null): boolean {
-  return domain !== null && domain.className !== null && domain.handsOff?.kind !== 'released';
+export function isHeldTo({ className, handsOff }: DomainSnapshot): boolean {
+  return className !== null && handsOff?.kind !== 'released';
 }
 
 /** `onVcpus`: each vCPU has a group of its own, and the limit is on those. */
 export function cpuTerms(domain: DomainSnapshot | null, onVcpus: boolean): CpuTerms {
   if (domain === null || !isHeldTo(domain)) return { guaranteedCores: null, limit: null };
-  const control = domain.controls.find(({ id }) => id === 'cpu.limit');
+  const limit = amountOf(domain, 'cpu.limit', 'cpu_limit_cores');
   // A quota that does not hold is not ours: what it takes is charged.
-  const cores = control?.status === 'holds' ? amountOf(control.amounts, 'cpu_limit_cores') : null;
+  const cores = limit?.status === 'holds' ? limit.actual : null;
   return {
     guaranteedCores: domain.guaranteedCores,
     limit: cores === null ? null : { cores, on: onVcpus ? 'vcpus' : 'whole' },
@@ -23,12 +23,13 @@ export function cpuTerms(domain: DomainSnapshot | null, onVcpus: boolean): CpuTe
 
 /** As the class desires it; null without a guarantee. */
 export function guaranteedBytes(domain: DomainSnapshot): number | null {
-  const control = domain.controls.find(({ id }) => id === 'memory.guarantee');
-  const desired = control?.amounts.find(({ metric }) => metric === 'memory_guarantee_bytes')?.desired;
-  return typeof desired === 'number' ? desired : null;
+  return amountOf(domain, 'memory.guarantee', 'memory_guarantee_bytes')?.desired ?? null;
 }
 
-function amountOf(amounts: DomainSnapshot['controls'][number]['amounts'], metric: string): number | null {
-  const actual = amounts.find((one) => one.metric === metric)?.actual;
-  return typeof actual === 'number' ? actual : null;
+/** No limit and not known are both null. */
+function amountOf({ controls }: DomainSnapshot, id: string, name: string) {
+  const control = controls.find((one) => one.id === id);
+  if (control === undefined) return null;
+  const { desired = null, actual = null } = control.amounts.find(({ metric }) => metric === name) ?? {};
+  return { status: control.status, desired, actual };
 }

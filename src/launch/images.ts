@@ -2,7 +2,7 @@
 import { isAbsolute, join } from 'node:path';
 import type { BareDisk } from '../domains/bare-devices.js';
 import type { FileLabel } from '../host/selinux/file-labels.js';
-import { parseLabel } from '../svirt/label.js';
+import { levelText, parseLabel } from '../svirt/label.js';
 import { printable } from '../text/printable.js';
 
 /** Absolute paths, each once; a relative one is looked up where QEMU will look it up, in its working directory. */
@@ -34,14 +34,10 @@ export function wrongImage({ path, label, problem }: FileLabel, wanted: string):
   }
   if (label === null) return { message: `image ${shown} wears no label`, path, fix };
   const [has, wants] = [parseLabel(label), parseLabel(wanted)];
-  const same = has.ok && wants.ok && has.label.type === wants.label.type && levelOf(label) === levelOf(wanted);
+  const same = has.ok && wants.ok && has.label.type === wants.label.type && levelText(label) === levelText(wanted);
   return same
     ? null
     : { message: `image ${shown} wears ${printable(label, 128)}, the guest needs ${wanted}`, path, fix };
-}
-
-function levelOf(label: string): string {
-  return label.split(':').slice(3).join(':');
 }
 
 /** For a shell, which people paste it into. */

@@ -4,9 +4,8 @@
  * the kernel replaces by /dev/null when the program starts: the guest runs, and its messages go nowhere. Pure.
  * Source: the MCS constraints of the Reference Policy; security_bprm_committing_creds in the kernel.
  */
-
 import { includesAll } from '../svirt/categories.js';
-import { parseLabel } from '../svirt/label.js';
+import { levelText, parseLabel } from '../svirt/label.js';
 import { printable } from '../text/printable.js';
 
 export interface HandedStream {
@@ -30,9 +29,5 @@ export function unusableStreams(streams: readonly HandedStream[], guestLabel: st
   const [first] = denied;
   if (first === undefined) return null;
   const names = denied.map(({ fd, kind }) => `${NAMES[fd] ?? fd} (a ${kind})`).join(' and ');
-  return `the guest, at ${levelOf(guestLabel)}, may not use ${names}, made at ${printable(levelOf(first.label), 64)}, and gets /dev/null instead; hand it a file or a terminal, or start it from a unit or from a shell at s0 (runcon -l s0 sh)`;
-}
-
-function levelOf(label: string): string {
-  return label.split(':').slice(3).join(':');
+  return `the guest, at ${levelText(guestLabel)}, may not use ${names}, made at ${printable(levelText(first.label), 64)}, and gets /dev/null instead; hand it a file or a terminal, or start it from a unit or from a shell at s0 (runcon -l s0 sh)`;
 }

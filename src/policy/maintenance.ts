@@ -1,11 +1,11 @@
 /**
  * Planned maintenance: which windows are open at a moment, and what they cover. A generation, an instant and a guest in;
- * pure but for the time zone data. The windows are those of schedules in every respect ({@link makeScheduler}): half-open,
+ * pure but for the time zone data. The windows are those of schedules in every respect ({@link schedulerOf}): half-open,
  * on the wall clock of their zone, computed from the clock alone. Time in an open window is `excluded` for the objectives
  * that it covers; what the guests are given does not change.
  */
 import { type MatchTest, matchTest } from './match.js';
-import { makeScheduler, type Scheduler } from './schedule.js';
+import { schedulerOf } from './schedule.js';
 import type { DomainAttributes, Generation, MaintenanceWindow } from './types.js';
 
 /** What decides whether a window covers a guest. */
@@ -14,18 +14,17 @@ export interface MaintainedGuest {
   readonly attributes: DomainAttributes;
 }
 
-const SCHEDULERS = new WeakMap<Generation, Scheduler<MaintenanceWindow>>();
 /** Patterns are taken apart once a window, not once a guest and cycle. */
 const TESTS = new WeakMap<MaintenanceWindow, MatchTest>();
 
 /** The windows that are open, in the order of the policy. */
 export function openMaintenance(generation: Generation, nowMs: number): readonly MaintenanceWindow[] {
-  return schedulerOf(generation).open(nowMs);
+  return schedulerOf(generation.maintenance).open(nowMs);
 }
 
 /** The first instant after `afterMs` at which a window opens or closes, or where it is worth looking; null for never. */
 export function nextMaintenanceBoundary(generation: Generation, afterMs: number): number | null {
-  return schedulerOf(generation).nextBoundary(afterMs);
+  return schedulerOf(generation.maintenance).nextBoundary(afterMs);
 }
 
 /** The first of the open windows that covers the objective of the guest; null when its time counts. */
@@ -40,15 +39,6 @@ export function isExcluded(
     if (testOf(window)(attributes)) return window;
   }
   return null;
-}
-
-function schedulerOf(generation: Generation): Scheduler<MaintenanceWindow> {
-  let scheduler = SCHEDULERS.get(generation);
-  if (scheduler === undefined) {
-    scheduler = makeScheduler(generation.maintenance);
-    SCHEDULERS.set(generation, scheduler);
-  }
-  return scheduler;
 }
 
 function testOf(window: MaintenanceWindow): MatchTest {

@@ -39,23 +39,24 @@ interface State {
   readonly untilMs: number | null;
 }
 
-const SCHEDULERS = new WeakMap<Generation, Scheduler<Schedule>>();
+const SCHEDULERS = new WeakMap<readonly CalendarWindow[], Scheduler<CalendarWindow>>();
 
 /** The schedules that are open, in the order in which they win. */
 export function openSchedules(generation: Generation, nowMs: number): readonly Schedule[] {
-  return schedulerOf(generation).open(nowMs);
+  return schedulerOf(generation.schedules).open(nowMs);
 }
 
 /** When the next window of any schedule opens or closes; null without schedules. */
 export function nextBoundary(generation: Generation, afterMs: number): number | null {
-  return schedulerOf(generation).nextBoundary(afterMs);
+  return schedulerOf(generation.schedules).nextBoundary(afterMs);
 }
 
-function schedulerOf(generation: Generation): Scheduler<Schedule> {
-  let scheduler = SCHEDULERS.get(generation);
+/** One for each list of windows: those of a generation are asked in every cycle. */
+export function schedulerOf<W extends CalendarWindow>(windows: readonly W[]): Scheduler<W> {
+  let scheduler = SCHEDULERS.get(windows) as Scheduler<W> | undefined;
   if (scheduler === undefined) {
-    scheduler = makeScheduler(generation.schedules);
-    SCHEDULERS.set(generation, scheduler);
+    scheduler = makeScheduler(windows);
+    SCHEDULERS.set(windows, scheduler);
   }
   return scheduler;
 }

@@ -38,6 +38,7 @@ export interface PictureSources {
   readonly contention: Contention;
   monotonicMs(): number;
   signals(uuid: string): GuestSignals;
+  objectives(uuid: string): DomainSnapshot['objectives'];
   /** Suspended by us for a violation of its label. */
   isSuspended(domain: Domain): boolean;
   saveRestore(uuid: string): SaveRestoreSnapshot | null;
@@ -64,7 +65,11 @@ export class Picture {
   }
 
   domains(): DomainSnapshot[] {
-    return [...this.#domains.values()].map((one) => ({ ...one, ...this.#sources.signals(one.uuid) }));
+    return [...this.#domains.values()].map((one) => ({
+      ...one,
+      ...this.#sources.signals(one.uuid),
+      objectives: this.#sources.objectives(one.uuid),
+    }));
   }
 
   describe(plan: DomainPlan, outcomes: readonly WriteOutcome[]): DomainSnapshot {

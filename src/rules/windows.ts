@@ -6,11 +6,12 @@
  * factor over both: the long one says that it matters, the short one that it still goes on.
  */
 import type { Objective } from '../policy/types.js';
+import { BURN_SECONDS } from '../slo/windows.js';
 
 const DAY = 86_400;
 
 /** Sloth's windows: its recording rules have these, and its dashboards ask for them. */
-export const SLOTH_WINDOWS: readonly number[] = [300, 1800, 3600, 7200, 21_600, DAY, 3 * DAY];
+export const SLOTH_WINDOWS: readonly number[] = Object.values(BURN_SECONDS);
 
 export type Urgency = 'page' | 'ticket';
 

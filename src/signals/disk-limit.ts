@@ -7,7 +7,7 @@ import type { DiskThrottle } from '../domains/types.js';
 import type { DiskRates } from '../snapshot/signals.js';
 
 /** A mean over a round reaches the limit but for requests at its two ends. */
-const REACHED = 0.95;
+export const REACHED_SHARE = 0.95;
 /** With room for a burst, a rate above this is neither held at the limit nor free of it for certain. */
 const HELD = 1.05;
 
@@ -32,8 +32,8 @@ export function isAtLimit(fields: DiskThrottle['fields'], rates: readonly DiskRa
 
 /** `least`, `most`: the bounds of the rate as the throttle counts it. */
 function judge(limit = 0, burst = 0, least: number, most: number): boolean | null {
-  if (limit <= 0 || most < limit * REACHED) return false;
-  if (least < limit * REACHED) return null;
-  if (burst <= limit || least >= burst * REACHED) return true;
+  if (limit <= 0 || most < limit * REACHED_SHARE) return false;
+  if (least < limit * REACHED_SHARE) return null;
+  if (burst <= limit || least >= burst * REACHED_SHARE) return true;
   return most <= limit * HELD ? true : null;
 }

@@ -69,9 +69,9 @@ export function addResult(to: Amounts, result: Result, seconds: number): void {
  */
 export function toWholeSeconds(open: Amounts, carry: Amounts): Amounts {
   const whole = {
-    good: whole1(open.good + carry.good),
-    bad: whole1(open.bad + carry.bad),
-    excluded: whole1(open.excluded + carry.excluded),
+    good: wholeSeconds(open.good + carry.good),
+    bad: wholeSeconds(open.bad + carry.bad),
+    excluded: wholeSeconds(open.excluded + carry.excluded),
   };
   if (whole.good > 0 && whole.good + whole.bad === BUCKET_SECONDS + 1) whole.good -= 1;
   carry.good += open.good - whole.good;
@@ -80,6 +80,6 @@ export function toWholeSeconds(open: Amounts, carry: Amounts): Amounts {
   return whole;
 }
 
-function whole1(seconds: number): number {
+function wholeSeconds(seconds: number): number {
   return Math.max(0, Math.min(0xffff, Math.round(seconds)));
 }

@@ -3,6 +3,7 @@
  * what it got is measured by the promise that it came nearest to.
  */
 import type { EffectiveClass } from '../policy/types.js';
+import { REACHED_SHARE } from '../signals/disk-limit.js';
 import type { DiskPromise, DiskSlice } from './types.js';
 
 /** Keys of a class below `disk.limit.`, read by controls/disk-keys.ts. */
@@ -26,8 +27,6 @@ export function diskPromise({ values }: Pick<EffectiveClass, 'values'>): DiskPro
 
 /** Requests add up to nine tenths of the time: hardly ever was there none under way. */
 const ASKS_ALL_THE_TIME = 0.9;
-/** As in signals/disk-limit.ts: a mean over a round reaches a limit but for requests at its two ends. */
-const REACHED = 0.95;
 
 /** Rates over the round as shares of their promises, those of reads, of writes and of both. */
 function sharesOf({ promised, read, write, overSeconds }: DiskSlice) {
@@ -46,7 +45,7 @@ function sharesOf({ promised, read, write, overSeconds }: DiskSlice) {
 /** It ran at one of its own limits. */
 export function reachedPromise(disk: DiskSlice): boolean {
   const { read, write, both } = sharesOf(disk);
-  return Math.max(0, ...read, ...write, ...both) >= REACHED;
+  return Math.max(0, ...read, ...write, ...both) >= REACHED_SHARE;
 }
 
 /**

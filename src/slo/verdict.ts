@@ -4,6 +4,9 @@ import type { SliObjective, Verdict } from './types.js';
 /** Sums of fractions of a second end a hair beside what was meant. */
 const HAIR = 1e-9;
 
+/** Of one core. Below are single turns of other threads, of some milliseconds each. */
+export const NEGLIGIBLE_CORES = 0.01;
+
 /** `share`: of what was promised, 0 to 1; null: not known. */
 export function reaches(share: number | null, { atLeast }: SliObjective): Verdict {
   if (share === null || atLeast === undefined || !Number.isFinite(share)) return 'unknown';

@@ -54,8 +54,7 @@ export class SnapshotBuilder {
   build(): Snapshot {
     const { parts, reconciler, config, version } = this.#sources;
     const { generations, gate, counters, clock, handsOff, host, inventory } = parts;
-    const { serviceLevels } = this.#sources;
-    const domains = parts.picture.domains().map((one) => ({ ...one, objectives: serviceLevels.stateOf(one.uuid) }));
+    const domains = parts.picture.domains();
     const active = generations.active;
     const status = this.#sources.libvirt.status();
     const { pending } = generations;
@@ -108,7 +107,7 @@ export class SnapshotBuilder {
       lastReconcileSuccessMs: reconciler.lastSuccessMs,
       cycleSeconds: reconciler.lastSeconds,
       domains,
-      serviceLevels: serviceLevels.snapshot(),
+      serviceLevels: this.#sources.serviceLevels.snapshot(),
       driftRepairsByDomain: { ...counters.driftRepairsByDomain },
       counters: counters.snapshot(generations),
       eventLoopLagSeconds: this.eventLoopLagSeconds,

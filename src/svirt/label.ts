@@ -63,6 +63,11 @@ export function parseLabel(text: string, known?: KnownRanges): ParsedLabel {
   return typeof range === 'string' ? refused(range) : { ok: true, label: { user, role, type, ...range } };
 }
 
+/** The levels as they stand in the text, `s0:c1,c2` or `s0-s0:c0.c1023`; empty for a text without. */
+export function levelText(label: string): string {
+  return label.split(':').slice(3).join(':');
+}
+
 /** Canonical, as the kernel prints it. */
 export function formatLabel({ user, role, type, low, high, isRange }: Label): string {
   return `${user}:${role}:${type}:${formatLevel(low)}${isRange ? `-${formatLevel(high)}` : ''}`;

@@ -4,9 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type CommandResult, execute } from './command.js';
+import { freePort } from './free-port.js';
 import { PATIENCE } from './lab-kind.js';
 import { parseMetrics, type Sample, sumOf } from './metrics.js';
 import { VIRTSLAD } from './paths.js';
@@ -183,13 +183,4 @@ export class Daemon {
     ];
     writeFileSync(this.configFile, `${lines.join('\n')}\n`, { mode: 0o644 });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

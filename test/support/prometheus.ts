@@ -1,11 +1,11 @@
 /** A real Prometheus that scrapes a daemon of the lab each second and evaluates the rules of its policy as often. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { execute } from './command.js';
 import type { Daemon } from './daemon.js';
+import { freePort } from './free-port.js';
 import type { Lab } from './lab.js';
 import { waitUntil } from './wait.js';
 
@@ -85,13 +85,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

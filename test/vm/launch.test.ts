@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { levelText } from '../../src/svirt/label.js';
 import { bootDisk } from '../support/boot-sector.js';
 import { Cleanup } from '../support/cleanup.js';
 import { execute, output } from '../support/command.js';
@@ -65,7 +66,6 @@ function launch(name: string, flags: readonly string[] = [], more: readonly stri
   return { uuid, image, launched };
 }
 
-const levelOf = (label: string) => label.split(':').slice(3).join(':');
 const remembered = () => readFileSync('/var/lib/virtslad/labels.json', 'utf8');
 
 before(async () => {
@@ -87,10 +87,10 @@ describe('guests that are launched', () => {
     const labels = [first, second].map((guest) => labelOf(guest?.launched.pid ?? 0));
     t.diagnostic(labels.join(' '));
     for (const label of labels) assert.match(label, /^system_u:system_r:svirt_t:s0:c\d+,c\d+$/);
-    assert.notEqual(levelOf(labels[0] ?? ''), levelOf(labels[1] ?? ''));
+    assert.notEqual(levelText(labels[0] ?? ''), levelText(labels[1] ?? ''));
     for (const [at, guest] of [first, second].entries()) {
       const worn = await fileLabel(guest?.image ?? '');
-      assert.equal(worn, `system_u:object_r:svirt_image_t:${levelOf(labels[at] ?? '')}`);
+      assert.equal(worn, `system_u:object_r:svirt_image_t:${levelText(labels[at] ?? '')}`);
     }
   });
 

@@ -210,19 +210,26 @@ describe('the mode of SELinux', () => {
     assert.equal(await metric('virtsla_svirt_boolean', { boolean: 'virt_use_execmem' }), 1);
     assert.equal(await metric('virtsla_svirt_boolean', { boolean: 'virt_use_nfs' }), 0);
     cleanup.defer('enforce again', async () => void (await output('setenforce', ['1'])));
+    const notes = async (): Promise<string> => {
+      const picture = await pictureOf(first.uuid);
+      return (picture?.controls.find(({ id }) => id === 'svirt.label')?.notes ?? []).join('; ');
+    };
     const change = async (mode: '0' | '1'): Promise<number> => {
       await output('setenforce', [mode]);
       const { cycles } = (await statusOf()).counters;
-      const seen = async (): Promise<boolean> => (await metric('virtsla_svirt_enforcing')) === Number(mode);
+      // The mode is read as a cycle begins, what it means for a guest is known as it ends.
+      const seen = async (): Promise<boolean> =>
+        (await metric('virtsla_svirt_enforcing')) === Number(mode) &&
+        /permissive/.test(await notes()) === (mode === '0');
       await waitUntil(`the daemon to see ${mode}`, seen, { seconds: PATIENCE_SECONDS, everyMs: 200 });
       return (await statusOf()).counters.cycles - cycles;
     };
     const permissive = await change('0');
-    const noted = (await pictureOf(first.uuid))?.controls.find(({ id }) => id === 'svirt.label')?.notes ?? [];
+    const noted = await notes();
     const enforcing = await change('1');
-    t.diagnostic(`seen after ${permissive} and ${enforcing} cycles; ${noted.join('; ')}`);
+    t.diagnostic(`seen after ${permissive} and ${enforcing} cycles; ${noted}`);
     assert.ok(permissive <= 2 && enforcing <= 2, `${permissive} and ${enforcing} cycles`);
-    assert.match(noted.join(), /SELinux is permissive/);
+    assert.match(noted, /SELinux is permissive/);
     const log = await output('journalctl', ['--unit=virtslad.service', '--no-pager', '--output=cat', '--lines=200']);
     assert.match(log, /svirt\.permissive/);
     assert.match(log, /svirt\.enforcing/);

@@ -3,6 +3,7 @@
 import type { ClassObjectiveState, ObjectiveState } from '../../slo/budget-states.js';
 import type { Snapshot } from '../../snapshot/types.js';
 import { printable } from '../../text/printable.js';
+import { formatPercent } from '../../units.js';
 import type { Row } from './domain.js';
 import type { Paint, Style } from './style.js';
 import { plural, someOf, span } from './words.js';
@@ -34,7 +35,7 @@ export function classRows({ serviceLevels: { classes, maintenance, store } }: Sn
 
 function promised({ sli, of, window, windowSeconds }: State): string {
   const over = window.kind === 'month' ? 'the month' : span(windowSeconds * 1000);
-  return `${sli} ${percent(of)} of ${over}`;
+  return `${sli} ${formatPercent(of)} of ${over}`;
 }
 
 function standing({ totals, remainingRatio, burnRates }: State): string {

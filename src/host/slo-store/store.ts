@@ -8,6 +8,7 @@ import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promise
 import { join } from 'node:path';
 import { BUCKETS_PER_DAY, type ClosedBucket, type RestoreSink } from '../../slo/buckets.js';
 import type { BudgetSource } from '../../slo/budgets.js';
+import { syncDirectory } from '../state-file.js';
 import { decodeDay, encodeBucket, readNames } from './day-codec.js';
 import type { SeriesNames } from './names.js';
 
@@ -213,15 +214,6 @@ export class SloStore implements BudgetSource {
 
 function nameOf(day: number): string {
   return `${new Date(day * DAY_MS).toISOString().slice(0, 10)}.slo`;
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {

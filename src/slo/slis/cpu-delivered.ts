@@ -6,10 +6,7 @@
  * turn has lost no computing time to speak of. How long it waits is what cpu.wait is for.
  */
 import type { Sli, Slice } from '../types.js';
-import { reaches } from '../verdict.js';
-
-/** Of one core. Below are single turns of other threads, of some milliseconds each. */
-const NEGLIGIBLE_CORES = 0.01;
+import { NEGLIGIBLE_CORES, reaches } from '../verdict.js';
 
 export const cpuDelivered = {
   name: 'cpu.delivered',

@@ -8,10 +8,7 @@
  * Waits of less than 1 % of one core over the slice are none: there, single turns of other threads decide.
  */
 import type { Sli, Slice } from '../types.js';
-import { staysWithin } from '../verdict.js';
-
-/** Of one core. */
-const NEGLIGIBLE_CORES = 0.01;
+import { NEGLIGIBLE_CORES, staysWithin } from '../verdict.js';
 
 export const cpuWait = {
   name: 'cpu.wait',
