@@ -265,6 +265,7 @@ export function assemble(options: AssembleOptions): Core {
     picture: (uuid) => picture.get(uuid),
     classOf,
     generation: () => generations.active,
+    defects: { log, count: () => counters.cycleFailures++ },
     store: options.write && options.watch ? new SloStore(join(config.stateDir, 'slo')) : null,
   });
   const snapshots = new SnapshotBuilder({

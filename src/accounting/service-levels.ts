@@ -11,7 +11,7 @@ import type { LibvirtEvent } from '../host/libvirt/client.js';
 import { inSlices } from '../host/slices.js';
 import type { SloStore } from '../host/slo-store/store.js';
 import { isExcluded, openMaintenance } from '../policy/maintenance.js';
-import type { EffectiveClass, Generation, MaintenanceWindow } from '../policy/types.js';
+import type { EffectiveClass, Generation, MaintenanceWindow, Objective } from '../policy/types.js';
 import type { CpuTerms } from '../signals/cpu.js';
 import type { ObjectiveState } from '../slo/budget-states.js';
 import { Budgets } from '../slo/budgets.js';
@@ -21,6 +21,7 @@ import { judge } from '../slo/slis.js';
 import type { DiskPromise, Result, Slice } from '../slo/types.js';
 import type { ServiceLevelsSnapshot } from '../snapshot/service-levels.js';
 import type { DomainSnapshot } from '../snapshot/types.js';
+import { Defects, type DefectsOptions } from './defects.js';
 import { Intentions } from './intentions.js';
 import { cpuTerms, guaranteedBytes, isHeldTo } from './terms.js';
 
@@ -34,10 +35,14 @@ export interface ServiceLevelsOptions {
   generation(): Generation | null;
   /** Null: budgets are not kept. */
   readonly store: SloStore | null;
+  /** Where a defect of ours is told and counted. */
+  readonly defects: DefectsOptions;
 }
 
 interface Known {
   look: Look;
+  readonly className: string;
+  readonly objectives: readonly Objective[];
   /** The disk promise as text, and since when it is that. */
   promise: string;
   promisedSinceMs: number | null;
@@ -49,11 +54,13 @@ export class ServiceLevels {
   readonly #options: ServiceLevelsOptions;
   readonly #budgets = new Budgets();
   readonly #intentions = new Intentions();
+  readonly #defects: Defects;
   readonly #known = new Map<string, Known>();
   #forgotAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ServiceLevelsOptions) {
     this.#options = options;
+    this.#defects = new Defects(options.defects);
   }
 
   /** Reads history back, beside what is judged meanwhile. */
@@ -69,33 +76,47 @@ export class ServiceLevels {
   }
 
   cpuTerms(domain: Domain): CpuTerms {
-    return cpuTerms(this.#options.picture(domain.uuid), domain.vcpuGroups.length > 0);
+    let terms: CpuTerms = { guaranteedCores: null, limit: null };
+    this.#defects.guarded(domain, 'cpu', () => {
+      terms = cpuTerms(this.#options.picture(domain.uuid), domain.vcpuGroups.length > 0);
+    });
+    return terms;
   }
 
-  /** Once a cycle, when all counters have been read. */
+  /** Once a cycle, when all counters have been read. Never rejects: what it cannot judge is unknown. */
   async account(): Promise<void> {
-    const { clock, inventory, generation } = this.#options;
-    const active = generation();
-    const open = active === null ? [] : openMaintenance(active, clock.nowMs());
-    const domains = inventory.all();
-    await inSlices(domains, (domain) => this.#accountOne(domain, active, open));
-    const present = new Set(domains.map(({ uuid }) => uuid));
-    for (const uuid of this.#known.keys()) if (!present.has(uuid)) this.#forget(uuid);
-    this.#keep();
+    try {
+      await this.#accountAll();
+    } catch (error) {
+      this.#defects.note(null, 'all', error);
+      for (const uuid of this.#known.keys()) this.#miss(uuid);
+    }
+    this.#defects.guarded(null, 'keep', () => this.#keep());
   }
 
   /** Of the objectives that the guest is held to. */
   stateOf(uuid: string): readonly ObjectiveState[] {
-    return this.#budgets.stateOf(uuid, this.#options.clock.nowMs());
+    let states: readonly ObjectiveState[] = [];
+    const name = this.#options.picture(uuid)?.name ?? uuid;
+    this.#defects.guarded({ uuid, name }, 'state', () => {
+      states = this.#budgets.stateOf(uuid, this.#options.clock.nowMs());
+    });
+    return states;
   }
 
   snapshot(): ServiceLevelsSnapshot {
     const { clock, store, generation } = this.#options;
-    const [active, nowMs] = [generation(), clock.nowMs()];
-    const open = active === null ? [] : openMaintenance(active, nowMs);
+    let classes: ServiceLevelsSnapshot['classes'] = [];
+    let maintenance: ServiceLevelsSnapshot['maintenance'] = [];
+    this.#defects.guarded(null, 'state', () => {
+      const [active, nowMs] = [generation(), clock.nowMs()];
+      const open = active === null ? [] : openMaintenance(active, nowMs);
+      maintenance = (active?.maintenance ?? []).map((window) => ({ name: window.name, open: open.includes(window) }));
+      classes = this.#budgets.classStates(nowMs);
+    });
     return {
-      classes: this.#budgets.classStates(nowMs),
-      maintenance: (active?.maintenance ?? []).map((window) => ({ name: window.name, open: open.includes(window) })),
+      classes,
+      maintenance,
       store: store === null ? null : { bytes: store.bytes, error: storeProblem(store) },
     };
   }
@@ -106,6 +127,33 @@ export class ServiceLevels {
     if (store === null) return;
     await store.append(this.#budgets.advance(clock.nowMs(), true));
     await store.close();
+  }
+
+  async #accountAll(): Promise<void> {
+    const { clock, inventory, generation } = this.#options;
+    const active = generation();
+    const open = active === null ? [] : openMaintenance(active, clock.nowMs());
+    const domains = inventory.all();
+    await inSlices(domains, (domain) => {
+      const isDone = this.#defects.guarded(domain, 'guest', () => this.#accountOne(domain, active, open));
+      if (!isDone) this.#miss(domain.uuid);
+    });
+    const present = new Set(domains.map(({ uuid }) => uuid));
+    for (const uuid of this.#known.keys()) if (!present.has(uuid)) this.#forget(uuid);
+  }
+
+  /** Nothing came of this look: the time since the last is unknown, and there is nothing to compare the next one with. */
+  #miss(uuid: string): void {
+    const known = this.#known.get(uuid);
+    if (known === undefined) return;
+    const { clock } = this.#options;
+    const [atMonotonicMs, atMs] = [clock.monotonicMs(), clock.nowMs()];
+    const seconds = (atMonotonicMs - known.look.atMonotonicMs) / 1000;
+    known.look = { ...known.look, atMonotonicMs, atMs, process: null };
+    for (const { sli } of known.objectives)
+      this.#defects.guarded({ uuid, name: uuid }, 'unknown', () =>
+        this.#budgets.add(uuid, known.className, sli, atMs, seconds, 'unknown'),
+      );
   }
 
   #accountOne(domain: Domain, generation: Generation | null, open: readonly MaintenanceWindow[]): void {
@@ -131,18 +179,24 @@ export class ServiceLevels {
     const text = JSON.stringify(promise);
     const promisedSinceMs =
       before === undefined || before.promise === text ? (before?.promisedSinceMs ?? null) : look.atMs;
-    this.#known.set(uuid, { look, promise: text, promisedSinceMs });
-    this.#budgets.objectives(uuid, effective.name, objectives);
-    if (before === undefined) return;
-    const slice = this.#slice(before.look, look, { seen, effective, promise, promisedSinceMs });
+    const { name: className } = effective;
+    const known = { className, objectives, look, promise: text, promisedSinceMs };
+    this.#budgets.objectives(uuid, className, objectives);
+    const slice =
+      before === undefined ? null : this.#slice(before.look, look, { seen, effective, promise, promisedSinceMs });
+    // Only now: should any of this fail, the time up to here is still to be accounted for.
+    this.#known.set(uuid, known);
     if (slice === null) return;
     const { facts } = domain;
     for (const objective of objectives) {
       const { sli } = objective;
-      const guest = facts && { className: effective.name, attributes: facts };
-      const excluded = guest !== null && isExcluded(open, guest, sli) !== null;
-      const result: Result = excluded ? 'excluded' : judge(slice, objective);
-      this.#budgets.add(uuid, effective.name, sli, look.atMs, slice.seconds, result);
+      let result: Result = 'unknown';
+      this.#defects.guarded(domain, sli, () => {
+        const guest = facts && { className, attributes: facts };
+        const excluded = guest !== null && isExcluded(open, guest, sli) !== null;
+        result = excluded ? 'excluded' : judge(slice, objective);
+      });
+      this.#budgets.add(uuid, className, sli, look.atMs, slice.seconds, result);
     }
   }
 

@@ -15,6 +15,7 @@ import type { Generation } from '../../src/policy/types.js';
 import type { CpuSlice } from '../../src/slo/types.js';
 import type { DomainSnapshot } from '../../src/snapshot/types.js';
 import { fixtureDomain, fixtureLimit, fixtureUuid } from '../fixtures/snapshot.js';
+import { quietLog } from '../http/fixture-server.js';
 import { generationOf } from '../policy/compiled.js';
 import { someCpu } from '../slo/some-slices.js';
 
@@ -55,28 +56,41 @@ class Host {
   startTicks = 7n;
   picture: Partial<DomainSnapshot> = {};
   present = true;
+  /** Beside it, a guest in whose class we have a defect. */
+  broken = false;
+  failures = 0;
+  readonly said: string[];
   readonly levels: ServiceLevels;
   readonly name: string;
 
   constructor(store: SloStore | null, name = 'db-1') {
     this.name = name;
     const clock = { nowMs: () => this.nowMs, monotonicMs: () => this.monotonicMs };
+    const { log, lines } = quietLog();
+    this.said = lines;
     this.levels = new ServiceLevels({
       clock,
       store,
-      inventory: { all: () => (this.present ? [this.domain()] : []) } as unknown as Inventory,
+      defects: { log, count: () => this.failures++ },
+      inventory: { all: () => this.domains() } as unknown as Inventory,
       accounts: { of: () => NO_SIGNALS, cpuSlice: () => this.cpu },
       picture: () => this.snapshot(),
       generation: () => this.generation,
       classOf: (domain) => {
+        if (this.broken && domain.uuid === fixtureUuid(2)) throw new Error('no such class');
         const assignment = domain.facts === null ? null : assign(this.generation, domain.facts);
         return assignment === null ? null : effectiveClass(this.generation, assignment, this.nowMs);
       },
     });
   }
 
-  domain(): Domain {
-    const attributes = { uuid: fixtureUuid(1), name: this.name, title: '', description: '', metadata: [] };
+  domains(): Domain[] {
+    if (!this.present) return [];
+    return [this.domain(2, 'db-2'), this.domain()];
+  }
+
+  domain(number = 1, name = this.name): Domain {
+    const attributes = { uuid: fixtureUuid(number), name, title: '', description: '', metadata: [] };
     const process = this.state === 'running' ? { pid: 10, startTicks: this.startTicks } : null;
     return { ...attributes, state: this.state, process, facts: attributes, vcpuGroups: [0] } as unknown as Domain;
   }
@@ -95,8 +109,8 @@ class Host {
     }
   }
 
-  totals(sli: string) {
-    return this.levels.stateOf(fixtureUuid(1)).find((one) => one.sli === sli)?.counters;
+  totals(sli: string, number = 1) {
+    return this.levels.stateOf(fixtureUuid(number)).find((one) => one.sli === sli)?.counters;
   }
 }
 
@@ -117,7 +131,7 @@ describe('a guest with objectives', () => {
     // A tenth of an hundredth part is allowed: 10 of 60 s is far over.
     assert.ok((state?.remainingRatio ?? 1) < -10);
     const [ofClass] = host.levels.snapshot().classes;
-    assert.deepEqual([ofClass?.className, ofClass?.guests, ofClass?.totals.bad], ['gold', 1, 10]);
+    assert.deepEqual([ofClass?.className, ofClass?.guests, ofClass?.totals.bad], ['gold', 2, 20]);
   });
 
   test('is unknown where the host cannot say, or cannot give what is promised', async () => {
@@ -185,6 +199,62 @@ describe('a guest with objectives', () => {
     host.present = true;
     await host.cycles(2, SHORT);
     assert.equal(host.totals('cpu.delivered')?.bad, 15);
+  });
+});
+
+describe('a defect of ours', () => {
+  test('in one guest makes its time unknown, is counted each time and told once; the others go on', async () => {
+    await host.cycles(2, ENOUGH);
+    host.broken = true;
+    await host.cycles(3, ENOUGH);
+    assert.equal(host.failures, 3);
+    assert.equal(host.said.length, 1);
+    assert.match(host.said[0] ?? '', /slo\.account_failed.*db-2.*no such class.*INTERNAL/);
+    assert.deepEqual(host.totals('available', 2), { good: 5, bad: 0, unknown: 15, excluded: 0 });
+    assert.equal(host.totals('available')?.good, 20);
+    host.broken = false;
+    // What ended before has nothing that the first look after it could be compared with.
+    await host.cycles(2, ENOUGH);
+    assert.deepEqual(host.totals('cpu.delivered', 2), { good: 10, bad: 0, unknown: 20, excluded: 0 });
+    assert.deepEqual(host.totals('available', 2), { good: 15, bad: 0, unknown: 15, excluded: 0 });
+    host.broken = true;
+    await host.cycles(1, ENOUGH);
+    assert.equal(host.said.length, 2);
+  });
+
+  test('in one SLI costs that objective alone', async () => {
+    await host.cycles(1, ENOUGH);
+    const broken = { ...ENOUGH };
+    Object.defineProperty(broken, 'shortfallSeconds', {
+      enumerable: true,
+      get: () => {
+        throw new Error('no figure');
+      },
+    });
+    host.nowMs += 5000;
+    host.monotonicMs += 5000;
+    host.cpu = broken;
+    await host.levels.account();
+    assert.deepEqual(host.totals('cpu.delivered'), { good: 0, bad: 0, unknown: 5, excluded: 0 });
+    assert.equal(host.totals('available')?.good, 5);
+  });
+
+  test('in all of it never fails the cycle, nor what is shown', async () => {
+    await host.cycles(2, ENOUGH);
+    const { generation } = host;
+    host.generation = new Proxy(generation, {
+      get: () => {
+        throw new Error('no generation');
+      },
+    });
+    await host.cycles(4, SHORT);
+    assert.deepEqual(host.totals('cpu.delivered'), { good: 5, bad: 0, unknown: 20, excluded: 0 });
+    assert.deepEqual(host.levels.snapshot(), { classes: [], maintenance: [], store: null });
+    host.generation = generation;
+    await host.cycles(2, SHORT);
+    assert.deepEqual(host.totals('cpu.delivered'), { good: 5, bad: 5, unknown: 25, excluded: 0 });
+    assert.ok(host.said.every((line) => line.includes('slo.account_failed')));
+    assert.equal(host.said.length, 2);
   });
 });
 
