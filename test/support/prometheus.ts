@@ -1,4 +1,4 @@
-/** A real Prometheus that scrapes a daemon of the lab each second and evaluates the rules of its policy as often. */
+/** A real Prometheus that scrapes a daemon of the lab each second and evaluates the rules of its policy. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,19 @@ export interface Series {
   readonly value: readonly [number, string];
 }
 
+/** One that is pending or firing; what has gone back to normal is none. */
+export interface ActiveAlert {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Templates filled in. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly state: 'pending' | 'firing';
+}
+
+export interface PrometheusOptions {
+  /** Every group each second, whatever it says of itself. False: the text of `virtslad rules` as it is. Default: true. */
+  readonly everySecond?: boolean;
+}
+
 export class Prometheus {
   readonly #url: string;
 
@@ -23,16 +36,20 @@ export class Prometheus {
   }
 
   /** Null where there is none. It goes with the lab, and so does what it has stored. */
-  static async start(lab: Lab, daemon: Daemon): Promise<Prometheus | null> {
+  static async start(
+    lab: Lab,
+    daemon: Daemon,
+    { everySecond = true }: PrometheusOptions = {},
+  ): Promise<Prometheus | null> {
     if ((await execute('sh', ['-c', 'command -v prometheus'])).code !== 0) return null;
     const directory = join(lab.directory, 'prometheus');
     mkdirSync(directory, { mode: 0o755 });
-    const rules = parse(await daemon.virtsladOk('rules')) as { groups: { interval?: string }[] };
-    for (const group of rules.groups) group.interval = '1s';
-    writeFileSync(join(directory, 'rules.json'), JSON.stringify(rules));
+    const rules = await daemon.virtsladOk('rules');
+    const ruleFile = join(directory, 'rules.yaml');
+    writeFileSync(ruleFile, everySecond ? eachSecond(rules) : rules);
     const config = {
       global: { scrape_interval: '1s', evaluation_interval: '1s' },
-      rule_files: [join(directory, 'rules.json')],
+      rule_files: [ruleFile],
       scrape_configs: [{ job_name: 'virtslad', static_configs: [{ targets: [new URL(daemon.url).host] }] }],
     };
     const file = join(directory, 'prometheus.json');
@@ -68,15 +85,32 @@ export class Prometheus {
 
   /** The answer of this moment; throws what Prometheus says of a query that it does not take. */
   async query(expr: string): Promise<readonly Series[]> {
-    const response = await fetch(`${this.#url}/api/v1/query`, {
-      method: 'POST',
-      body: new URLSearchParams({ query: expr }),
+    const { result } = await this.#ask<{ result: readonly Series[] }>('query', { query: expr });
+    return result;
+  }
+
+  /** All of this moment, of all rules. */
+  async alerts(): Promise<readonly ActiveAlert[]> {
+    const { alerts } = await this.#ask<{ alerts: readonly ActiveAlert[] }>('alerts');
+    return alerts;
+  }
+
+  async #ask<T>(what: string, form?: Readonly<Record<string, string>>): Promise<T> {
+    const response = await fetch(`${this.#url}/api/v1/${what}`, {
+      ...(form === undefined ? {} : { method: 'POST', body: new URLSearchParams(form) }),
       signal: AbortSignal.timeout(10_000),
     });
-    const body = (await response.json()) as { error?: string; data?: { result: readonly Series[] } };
-    if (body.data === undefined) throw new Error(`${body.error}: ${expr}`);
-    return body.data.result;
+    const body = (await response.json()) as { error?: string; data?: T };
+    if (body.data === undefined) throw new Error(`${body.error}: ${JSON.stringify(form ?? what)}`);
+    return body.data;
   }
+}
+
+/** The rules, as JSON, which is YAML too. */
+function eachSecond(rules: string): string {
+  const document = parse(rules) as { groups: { interval?: string }[] };
+  for (const group of document.groups) group.interval = '1s';
+  return JSON.stringify(document);
 }
 
 async function answers(url: string): Promise<boolean> {
