@@ -1,0 +1,104 @@
+/**
+ * `npm run bench`: every measurement in turn, each in a process of its own, then `docs/performance.md` and its raw figures.
+ *
+ *     npm run bench -- [--only NAME,NAME] [--short] [--print]
+ *
+ * `--short` is for continuous integration: no writes at rest, growth, stalls; exit code 1 when one is missed. `--print` and
+ * `--only` show the page instead of writing it.
+ */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { stopOnSignals } from '../test/support/cleanup.js';
+import { ROOT } from '../test/support/paths.js';
+import { GOALS, judge, merged } from './goals.js';
+import { machineFacts } from './machine.js';
+import { MEASUREMENTS } from './measurements.js';
+import { number, type Run, renderPage } from './page.js';
+import type { Result } from './result.js';
+import { MEMORY_DIRECTORY } from './scratch.js';
+
+const MEASURE = fileURLToPath(new URL('./measure.js', import.meta.url));
+/** Of one measurement; none takes a third of it on a quiet machine. */
+const LIMIT_MS = 600_000;
+const SHORT = ['steady-cycle', 'stalls'];
+/** What `--short` fails for. A ratio to C needs a quiet machine and is none of them. */
+const SHORT_CHECKS = ['writes', 'growth-cycle', 'stall'];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    short: { type: 'boolean', default: false },
+    print: { type: 'boolean', default: false },
+  },
+});
+const chosen = values.only?.split(',') ?? (values.short ? SHORT : MEASUREMENTS.map(({ name }) => name));
+const measurements = MEASUREMENTS.filter(({ name }) => chosen.includes(name));
+
+let stopCurrent: () => Promise<void> = async () => undefined;
+stopOnSignals(() => stopCurrent());
+
+const results: (Result & { name: string })[] = [];
+for (const { name, gives } of measurements) {
+  const started = performance.now();
+  process.stderr.write(`${name} … `);
+  const result = await measure(name).catch((error: Error) => ({
+    figures: [],
+    raw: {},
+    missing: gives.map((id) => ({ id, reason: error.message })),
+  }));
+  results.push({ name, ...result });
+  process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
+}
+
+const run: Run = { machine: machineFacts(), date: new Date().toISOString().slice(0, 10), results };
+if (values.short) process.exitCode = reportShort(run);
+else if (values.print || values.only !== undefined) console.log(renderPage(run));
+else {
+  writeFileSync(join(ROOT, 'docs', 'performance.md'), renderPage(run));
+  writeFileSync(join(ROOT, 'docs', 'performance.json'), `${JSON.stringify(compact(run), null, 1)}\n`);
+  console.log('docs/performance.md and docs/performance.json are written.');
+}
+process.exit();
+
+function measure(name: string): Promise<Result> {
+  const child = spawn(process.execPath, ['--expose-gc', MEASURE, name, ...(values.short ? ['--short'] : [])], {
+    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, TMPDIR: MEMORY_DIRECTORY },
+    detached: true,
+  });
+  let text = '';
+  child.stdio[3]?.on('data', (chunk) => {
+    text += chunk;
+  });
+  const limit = setTimeout(() => child.kill('SIGTERM'), LIMIT_MS);
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  stopCurrent = async () => {
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return ended.then(() => {
+    clearTimeout(limit);
+    if (text === '') throw new Error(`the measurement ended with ${child.exitCode ?? child.signalCode} and no result`);
+    return JSON.parse(text) as Result;
+  });
+}
+
+function reportShort(short: Run): number {
+  const { figures, missing } = merged(short.results);
+  let failed = 0;
+  for (const check of GOALS.flatMap(({ checks }) => checks).filter(({ id }) => SHORT_CHECKS.includes(id))) {
+    const judged = judge(check, figures, missing);
+    const found = judged.verdict === 'not run' ? judged.reason : `${number(judged.figure.value)} ${check.unit}`.trim();
+    console.log(`${judged.verdict.padEnd(8)} ${check.id}: ${found} (${check.compare} ${check.limit} ${check.unit})`);
+    if (judged.verdict !== 'reached') failed++;
+  }
+  return failed === 0 ? 0 : 1;
+}
+
+/** Numbers of at most five digits that count. */
+function compact(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_key, one) => (typeof one === 'number' ? Number(one.toPrecision(5)) : one)));
+}
