@@ -8,11 +8,12 @@ import type { Inventory } from '../domains/inventory.js';
 import type { Domain } from '../domains/types.js';
 import type { Clock } from '../host/clock.js';
 import type { LibvirtEvent } from '../host/libvirt/client.js';
-import { inSlices } from '../host/slices.js';
+import { finishInSlices, inSlices } from '../host/slices.js';
 import type { SloStore } from '../host/slo-store/store.js';
 import { isExcluded, openMaintenance } from '../policy/maintenance.js';
 import type { EffectiveClass, Generation, MaintenanceWindow, Objective } from '../policy/types.js';
 import type { CpuTerms } from '../signals/cpu.js';
+import { roundHistograms } from '../signals/disk-histogram.js';
 import type { ObjectiveState } from '../slo/budget-states.js';
 import { Budgets } from '../slo/budgets.js';
 import { diskPromise } from '../slo/disk-promise.js';
@@ -91,7 +92,7 @@ export class ServiceLevels {
       this.#defects.note(null, 'all', error);
       for (const uuid of this.#known.keys()) this.#miss(uuid);
     }
-    this.#defects.guarded(null, 'keep', () => this.#keep());
+    await this.#keep().catch((error: Error) => this.#defects.note(null, 'keep', error));
   }
 
   /** Of the objectives that the guest is held to. */
@@ -218,7 +219,7 @@ export class ServiceLevels {
       guaranteedBytes: guaranteed,
       promised: new Map(promise === null ? [] : now.signals.disks.map(({ target }) => [target, promise])),
       promisedSinceMs,
-      histograms: new Map(),
+      histograms: roundHistograms(now.signals.disks),
     });
     // A guarantee that this host cannot give is not one that is kept.
     const isPromised = effective.values.has('memory.guarantee');
@@ -230,10 +231,10 @@ export class ServiceLevels {
     this.#budgets.leave(uuid);
   }
 
-  /** Not waited for: a disk that hangs must not keep the cycle. */
-  #keep(): void {
+  /** The disk is not waited for: one that hangs must not keep the cycle. */
+  async #keep(): Promise<void> {
     const { store, clock } = this.#options;
-    const closed = this.#budgets.advance(clock.nowMs());
+    const closed = await finishInSlices(this.#budgets.advancing(clock.nowMs()));
     if (store === null) return;
     if (closed.length > 0) void store.append(closed);
     if (clock.monotonicMs() - this.#forgotAtMs < FORGET_EVERY_MS) return;

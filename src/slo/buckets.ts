@@ -49,8 +49,8 @@ export interface ClosedBucket {
 export interface RestoreSink {
   restoreBuckets(key: SeriesKey, bucket: number, count: number, good: number, bad: number, excluded: number): void;
   restoreRun(run: RunRecord): void;
-  /** All buckets of one day have come. */
-  restoreDayDone(): void;
+  /** All buckets of one day have come. The work goes on with the iterator, and may be left for a moment at each step. */
+  restoreDayDone(): Iterator<void, void>;
 }
 
 export function bucketOf(ms: number): number {

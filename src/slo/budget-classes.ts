@@ -20,18 +20,17 @@ export class ClassBooks {
 
   restore(bucket: number, count: number, amounts: Amounts): void {
     const firstBucket = bucket - (bucket % BUCKETS_PER_DAY);
-    if (this.#day?.firstBucket !== firstBucket) this.restoreDayDone();
+    if (this.#day?.firstBucket !== firstBucket) this.layDay();
     this.#day ??= { firstBucket, steps: new Float64Array((BUCKETS_PER_DAY + 1) * COLUMNS) };
     const start = (bucket - firstBucket) * COLUMNS;
     const end = Math.min(BUCKETS_PER_DAY, bucket - firstBucket + count) * COLUMNS;
-    for (const [column, amount] of [amounts.good, amounts.bad, amounts.excluded].entries()) {
-      const { steps } = this.#day;
-      steps[start + column] = (steps[start + column] ?? 0) + amount;
-      steps[end + column] = (steps[end + column] ?? 0) - amount;
-    }
+    const { steps } = this.#day;
+    step(steps, start, end, amounts.good);
+    step(steps, start + 1, end + 1, amounts.bad);
+    step(steps, start + 2, end + 2, amounts.excluded);
   }
 
-  restoreDayDone(): void {
+  layDay(): void {
     if (this.#day === null) return;
     const { firstBucket, steps } = this.#day;
     let [good, bad, excluded] = [0, 0, 0];
@@ -45,6 +44,11 @@ export class ClassBooks {
   }
 }
 
+function step(steps: Float64Array, start: number, end: number, amount: number): void {
+  steps[start] = (steps[start] ?? 0) + amount;
+  steps[end] = (steps[end] ?? 0) - amount;
+}
+
 export class BudgetClasses {
   readonly #books = new Map<string, Map<string, ClassBooks>>();
 
@@ -56,7 +60,7 @@ export class BudgetClasses {
     return books;
   }
 
-  /** Puts sums over guests in the place of what was open. */
+  /** Puts sums over guests in the place of what was open: in one step, so that nothing is seen twice or not at all. */
   close(isDue: (bucket: number) => boolean, closed: ReadonlyMap<number, { addTo: AddTo }>): void {
     for (const { account } of this.#all()) account.takeOpen(isDue);
     for (const [bucket, columns] of closed) {
@@ -71,8 +75,11 @@ export class BudgetClasses {
     }
   }
 
-  restoreDayDone(): void {
-    for (const books of this.#all()) books.restoreDayDone();
+  *layDay(): Generator<void, void> {
+    for (const books of this.#all()) {
+      books.layDay();
+      yield;
+    }
   }
 
   forgetBefore(ms: number): void {

@@ -93,7 +93,7 @@ export class BucketColumns {
   }
 
   closed(bucket: number, runs: ClosedBucket['runs']): ClosedBucket {
-    const [good, bad, excluded] = [this.#good, this.#bad, this.#excluded].map((column) => Uint16Array.from(column));
+    const [good, bad, excluded] = [this.#good, this.#bad, this.#excluded].map((column) => new Uint16Array(column));
     if (good === undefined || bad === undefined || excluded === undefined) throw new Error('three columns');
     return { bucket, keys: this.#keys, good, bad, excluded, runs };
   }

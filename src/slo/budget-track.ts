@@ -9,14 +9,20 @@ import { type Amounts, BUCKETS_PER_DAY } from './buckets.js';
 const STRIDE = 4;
 /** A track of more points gives up detail: its oldest points, never those of the last three days. */
 const MOST_POINTS = 1280;
+/** Not all of them in the same bucket: that would be long. */
+const SPREAD = 128;
 const KEEP_BUCKETS = 3 * BUCKETS_PER_DAY;
 
 export class BudgetTrack {
   /** Of a guest 32 bits do (136 years in seconds); sums over guests are wide. */
   #points: Uint32Array | Float64Array;
   #count = 0;
+  readonly #most: number;
+  static #made = 0;
 
   constructor(wide = false) {
+    BudgetTrack.#made += 1;
+    this.#most = MOST_POINTS - (BudgetTrack.#made % SPREAD);
     this.#points = wide ? new Float64Array(4 * STRIDE) : new Uint32Array(4 * STRIDE);
   }
 
@@ -45,7 +51,7 @@ export class BudgetTrack {
       this.#mend(to);
       this.#mend(from);
     }
-    if (this.#count > MOST_POINTS) this.#coarsen();
+    if (this.#count > this.#most) this.#coarsen();
   }
 
   /** Adds `sign` × what lies before this place, in buckets and parts of a bucket. */
@@ -145,7 +151,7 @@ export class BudgetTrack {
   #coarsen(): void {
     const points = this.#points;
     const keepAll = this.#bucketAt(this.#count - 1) - KEEP_BUCKETS;
-    for (let step = 12; this.#count > MOST_POINTS * 0.9 && step < 2 ** 20; step *= 2) {
+    for (let step = 12; this.#count > this.#most - SPREAD && step < 2 ** 20; step *= 2) {
       let kept = 1;
       for (let at = 1; at < this.#count; at += 1) {
         const bucket = this.#bucketAt(at);

@@ -92,6 +92,12 @@ export class Budgets implements RestoreSink {
 
   /** What is over and has not been given out, the older first. `all`: what is not over too, for a daemon that ends. */
   advance(nowMs: number, all = false): ClosedBucket[] {
+    const work = this.advancing(nowMs, all);
+    for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
+  }
+
+  /** The same in steps, between which everything else may go on but {@link add}. */
+  *advancing(nowMs: number, all = false): Generator<void, ClosedBucket[]> {
     const upTo = bucketOf(nowMs - GRACE_MS);
     if (upTo === this.#closedUpTo && !all) return [];
     this.#closedUpTo = upTo;
@@ -103,7 +109,10 @@ export class Budgets implements RestoreSink {
       columns.set(bucket, there);
       return there;
     };
-    for (const { series } of this.#guests.values()) for (const one of series) one.close(isDue, into);
+    for (const { series } of this.#guests.values()) {
+      for (const one of series) one.close(isDue, into);
+      yield;
+    }
     this.#classes.close(isDue, columns);
     if (!this.#restoring) this.#dropDeparted(MOST_DEPARTED);
     const buckets = [...columns].sort(([a], [b]) => a - b);
@@ -186,7 +195,7 @@ export class Budgets implements RestoreSink {
     try {
       await source.load(this);
     } finally {
-      this.#classes.restoreDayDone();
+      for (const laid = this.#classes.layDay(); laid.next().done !== true; );
       this.#restoring = false;
     }
   }
@@ -201,8 +210,8 @@ export class Budgets implements RestoreSink {
     this.#series(key.uuid, key.className, key.sli).restoreRun({ fromMs, toMs, badSeconds });
   }
 
-  restoreDayDone(): void {
-    this.#classes.restoreDayDone();
+  *restoreDayDone(): Generator<void, void> {
+    yield* this.#classes.layDay();
     this.#dropDeparted(MOST_RESTORED);
   }
 

@@ -1,5 +1,6 @@
 /** How large the store is, and what reading it back holds up. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { SloStore } from '../../src/host/slo-store/store.js';
 import { Budgets } from '../../src/slo/budgets.js';
@@ -40,22 +41,31 @@ describe('600 guests with five objectives each', () => {
       const again = new SloStore(directory);
       await again.open();
       const budgets = new Budgets();
-      let [longest, last] = [0, performance.now()];
-      const beat = setInterval(() => {
-        longest = Math.max(longest, performance.now() - last);
-        last = performance.now();
-      }, 1);
+      let [longest, last, reading] = [0, busyMs(), true];
+      const beat = (): void => {
+        longest = Math.max(longest, busyMs() - last);
+        last = busyMs();
+        if (reading) setImmediate(beat);
+      };
+      setImmediate(beat);
       const started = performance.now();
       await budgets.restore(again);
       const took = performance.now() - started;
-      clearInterval(beat);
+      reading = false;
       await again.close();
       t.diagnostic(
         `${(aDay / KEYS.length / 288).toFixed(2)} bytes a bucket, ${((aDay * 90) / 2 ** 20).toFixed(1)} MiB for 90 days; ` +
           `read back in ${(took / days).toFixed(0)} ms a day, longest stall ${longest.toFixed(0)} ms`,
       );
       assert.ok(aDay * 90 < LIMIT_BYTES);
-      assert.ok(longest < 500, `${longest} ms`);
+      // Some 10 ms, and what the garbage of this test adds.
+      assert.ok(longest < 40, `${longest} ms`);
     });
   }
 });
+
+/** Run time of this thread where the kernel tells: the neighbours of a test are no stall of ours. */
+function busyMs(): number {
+  const file = '/proc/self/schedstat';
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[0]) / 1e6 : performance.now();
+}

@@ -38,7 +38,7 @@ export class Collected implements RestoreSink {
     this.runs.push(run);
   }
 
-  restoreDayDone(): void {}
+  *restoreDayDone(): Generator<void, void> {}
 }
 
 export function nameOf({ uuid, className, sli }: SeriesKey, bucket: number): string {

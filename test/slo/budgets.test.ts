@@ -245,6 +245,27 @@ test('a class is the sum of its guests, those that are gone included', () => {
   assert.equal(budgets.stateOf('3', nowMs).length, 0);
 });
 
+test('buckets that are closed in steps are seen once at each of them', () => {
+  const budgets = new Budgets();
+  const held = [objective(days(30))];
+  for (let guest = 0; guest < 20; guest += 1) {
+    budgets.objectives(`${guest}`, 'gold', held);
+    budgets.add(`${guest}`, 'gold', SLI, START, 100, guest % 2 === 0 ? 'good' : 'bad');
+  }
+  const nowMs = START + 600_000;
+  let steps = 0;
+  for (const work = budgets.advancing(nowMs); ; steps += 1) {
+    const step = work.next();
+    for (const totals of [budgets.classStates(nowMs)[0]?.totals, budgets.stateOf('4', nowMs)[0]?.totals]) {
+      assert.ok(totals?.good === 1000 || totals?.good === 100, JSON.stringify(totals));
+    }
+    if (step.done !== true) continue;
+    assert.equal(step.value.flatMap(({ keys }) => keys).length, 20);
+    break;
+  }
+  assert.equal(steps, 20);
+});
+
 test('thirty days of samples every five seconds are replayed in seconds', () => {
   const bench = new Bench();
   const started = performance.now();

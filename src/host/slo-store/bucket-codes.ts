@@ -25,16 +25,17 @@ export function goodAndBad(code: number): readonly [good: number, bad: number] {
 }
 
 export function packCodes(codes: Uint16Array): Buffer {
-  const bytes: number[] = [];
+  // The longest that it may get: a length of up to five bytes for each repetition, and for what stands between them.
+  const packed = Buffer.allocUnsafe(16 + codes.length * 2 + Math.ceil((codes.length * 2) / SHORTEST_RUN) * 5);
+  let size = packed.writeUInt32LE(codes.length);
   const put = (from: number, to: number, isRun: boolean): void => {
     if (to === from) return;
     for (let rest = (to - from) * 2 + (isRun ? 0 : 1); ; rest = Math.floor(rest / 128)) {
-      bytes.push(rest < 128 ? rest : (rest % 128) + 128);
+      size = packed.writeUInt8(rest < 128 ? rest : (rest % 128) + 128, size);
       if (rest < 128) break;
     }
     for (let at = from; at < (isRun ? from + 1 : to); at += 1) {
-      const code = codes[at] ?? ABSENT;
-      bytes.push(code & 0xff, code >> 8);
+      size = packed.writeUInt16LE(codes[at] ?? ABSENT, size);
     }
   };
   let literalFrom = 0;
@@ -49,9 +50,7 @@ export function packCodes(codes: Uint16Array): Buffer {
     at = end;
   }
   put(literalFrom, codes.length, false);
-  const count = Buffer.alloc(4);
-  count.writeUInt32LE(codes.length);
-  return Buffer.concat([count, Buffer.from(bytes)]);
+  return packed.subarray(0, size);
 }
 
 /** How many codes a payload says that it has. */

@@ -1,14 +1,16 @@
 /** What one day's file says: closed buckets in, frames out, and back. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BUCKET_SECONDS, BUCKETS_PER_DAY, type ClosedBucket, type RestoreSink } from '../../slo/buckets.js';
+import { finishInSlices, Pace } from '../slices.js';
 import { ABSENT, goodAndBad, packCodes, packedCount, pairCode, unpackCodes } from './bucket-codes.js';
 import { type Frame, scanFrames, writeFrame } from './frame.js';
 import { SeriesNames } from './names.js';
 
 /** Number, start, length and bad part in seconds, 32 bits each. */
 const RUN_BYTES = 16;
-/** Reading gives way to others after so long. */
-const BREATH_MS = 4;
+/** Reading back is in no hurry: it leaves the event loop more often than others do. */
+const BREATH_MS = 3;
+/** Objectives between two looks at the clock. */
+const A_STEP = 32;
 
 /** New names are taken into `names`: when the frames are not written, `names` are to be read from the file again. */
 export function encodeBucket(closed: ClosedBucket, names: SeriesNames): Buffer {
@@ -82,21 +84,19 @@ export async function decodeDay(file: Buffer, day: number, sink: RestoreSink): P
   const judged = new CodeRuns(names, sink, (code) => [...goodAndBad(code), 0]);
   const excluded = new CodeRuns(names, sink, (code) => [0, 0, goodAndBad(code)[0]]);
   let nonsense = 0;
-  let breath = performance.now();
+  const pace = new Pace(BREATH_MS);
   for (const frame of frames) {
     const { kind, bucket, payload } = frame;
     const inDay = Math.floor(bucket / BUCKETS_PER_DAY) === day;
     const codes = kind === 'judged' || kind === 'excluded' ? unpackCodes(payload) : undefined;
     if (!inDay || codes === null) nonsense += payload.length;
-    else if (codes !== undefined) (kind === 'judged' ? judged : excluded).next(bucket, codes);
+    else if (codes !== undefined) await (kind === 'judged' ? judged : excluded).next(bucket, codes, pace);
     else if (kind === 'runs') decodeRuns(frame, names, sink);
-    if (performance.now() - breath < BREATH_MS) continue;
-    await nextTurn();
-    breath = performance.now();
+    if (pace.isDue) await pace.rest();
   }
-  judged.end();
-  excluded.end();
-  sink.restoreDayDone();
+  await judged.end(pace);
+  await excluded.end(pace);
+  await finishInSlices(sink.restoreDayDone());
   return { names, damagedBytes: damagedBytes + nonsense, wholeBytes };
 }
 
@@ -125,8 +125,8 @@ class CodeRuns {
     this.#amounts = amounts;
   }
 
-  next(bucket: number, codes: Uint16Array): void {
-    if (bucket !== this.#end) this.end();
+  async next(bucket: number, codes: Uint16Array, pace: Pace): Promise<void> {
+    if (bucket !== this.#end) await this.end(pace);
     if (codes.length > this.#codes.length) {
       const longer = new Uint16Array(codes.length).fill(ABSENT);
       longer.set(this.#codes);
@@ -141,12 +141,16 @@ class CodeRuns {
       this.#emit(number);
       this.#codes[number] = code;
       this.#since[number] = bucket;
+      if (number % A_STEP === 0 && pace.isDue) await pace.rest();
     }
     this.#end = bucket + 1;
   }
 
-  end(): void {
-    for (let number = 0; number < this.#codes.length; number += 1) this.#emit(number);
+  async end(pace: Pace): Promise<void> {
+    for (let number = 0; number < this.#codes.length; number += 1) {
+      this.#emit(number);
+      if (number % A_STEP === 0 && pace.isDue) await pace.rest();
+    }
     this.#codes.fill(ABSENT);
   }
 
