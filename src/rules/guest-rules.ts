@@ -68,10 +68,11 @@ function intervalOf(objective: Objective, windows: readonly number[]): number {
   return Math.min(INTERVAL, Math.max(1, Math.floor((windows[0] ?? INTERVAL) / 3)));
 }
 
+/** The counters rise by whole cycles, so that a rate over seconds may come out over 1: cut to it. */
 function ratioRule(name: ObjectiveName, seconds: number): RecordingRule {
   return {
     record: guestRatioName(seconds),
-    expr: `sum without (result) (rate(${secondsOf(name, BAD)}[${formatDuration(seconds)}]))`,
+    expr: `sum without (result) (clamp_max(rate(${secondsOf(name, BAD)}[${formatDuration(seconds)}]), 1))`,
     labels: slothLabels(name),
   };
 }

@@ -17,19 +17,19 @@ after(() => lab.close());
 
 /**
  * The shortest window that an objective can have: its alerts look at 30 s and 10 s, and at 1 m and 10 s. Alone the guest gets
- * nearly a core, beside the neighbour a tenth: other load of the machine takes neither across 0.4 cores.
+ * nearly a core, beside the neighbour a twentieth: other load of the machine takes neither across 0.2 cores.
  */
 const POLICY = `version: 1
 classes:
   promised:
-    cpu: { guarantee: 50%, weight: 100 }
+    cpu: { guarantee: 25%, weight: 100 }
     objectives: [{ sli: cpu.delivered, at-least: 80%, of: 90%, window: 1m }]
-  neighbour: { cpu: { weight: 900 } }
+  neighbour: { cpu: { weight: 1900 } }
 assignments:
   - { class: promised, match: { name: ["promised-*", "idle-*"] } }
   - { class: neighbour, match: { any: true } }
 `;
-const BAD_BELOW_CORES = 0.8 * 0.5;
+const BAD_BELOW_CORES = 0.8 * 0.25;
 const BURN = 'VirtsladErrorBudgetBurn';
 
 const promised = await lab.startGuest({ name: 'promised-1', cpuset: '0' });
@@ -68,7 +68,7 @@ test('nothing fires while the guest gets what it is promised', { skip }, async (
   assert.deepEqual(await firing(), []);
 });
 
-test('a neighbour that takes its CPU makes both alerts fire, which say who, how much and what to do', {
+test('a neighbour that takes its CPU fires both alerts, which say who, how much and what to do', {
   skip,
 }, async (t) => {
   await neighbour.start();
@@ -104,7 +104,7 @@ test('a neighbour that takes its CPU makes both alerts fire, which say who, how 
     assert.ok(description.startsWith(who), description);
     assert.match(
       description.slice(who.length),
-      /^[\d.]+% of the last minutes or hours\. Class promised promises it for 90% of the time over 1m\.$/,
+      /^(?:100|\d\d?(?:\.\d+)?)% of the last minutes or hours\. Class promised promises it for 90% of the time over 1m\.$/,
     );
     assert.equal(basename(runbook_url), `${BURN}.md`);
     assert.ok(existsSync(join(ROOT, 'docs', 'runbooks', basename(runbook_url))), runbook_url);

@@ -179,10 +179,30 @@ tests:
       assert.equal(run?.code ?? 0, 0, run?.stdout + (run?.stderr ?? ''));
     });
   });
+
+  test('of a time that is bad as a whole no more than 100 % is said to be bad, though counters rise in steps', async (t) => {
+    const script = `
+rule_files: [rules.yaml]
+evaluation_interval: 1s
+tests:
+  - interval: 1s
+    input_series:
+      - series: 'virtsla_slo_seconds_total{domain="db-1",uuid="u1",class="gold",sli="cpu.delivered",result="bad"}'
+        values: '${Array.from({ length: 60 }, (_, second) => 5 * Math.floor(second / 5)).join(' ')}'
+    promql_expr_test:
+      - { expr: 'max_over_time(virtsla:slo_bad:ratio_rate13s[40s]) == 1', eval_time: 55s, exp_samples: [{ labels: '{${LABELLED}}', value: 1 }] }
+`;
+    const objective = '{ sli: cpu.delivered, at-least: 95%, of: 99%, window: 10m }';
+    await withRuleFiles(documentOf(objective), script, async (directory) => {
+      const run = await promtool(t, ['test', 'rules', 'test.yaml'], directory);
+      assert.equal(run?.code ?? 0, 0, run?.stdout + (run?.stderr ?? ''));
+    });
+  });
 });
 
 const GUEST = 'domain: db-1, uuid: u1, class: gold, sli: cpu.delivered';
 const SLOTH = 'sloth_id: virtslad-gold-cpu-delivered, sloth_service: virtslad-gold, sloth_slo: cpu-delivered';
+const LABELLED = `${SLOTH}, ${GUEST}`.replace(/: ([^,]+)/g, '="$1"');
 const LABELS: Readonly<Record<string, string>> = {
   critical: `sloth_severity: page, ${SLOTH}, ${GUEST}`,
   warning: `sloth_severity: ticket, ${SLOTH}, ${GUEST}`,
