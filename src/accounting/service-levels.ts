@@ -58,6 +58,7 @@ export class ServiceLevels {
   readonly #defects: Defects;
   readonly #known = new Map<string, Known>();
   #forgotAtMs = Number.NEGATIVE_INFINITY;
+  #storeFailed = false;
 
   constructor(options: ServiceLevelsOptions) {
     this.#options = options;
@@ -226,6 +227,20 @@ export class ServiceLevels {
     return slice !== null && isPromised && guaranteed === null ? { ...slice, memory: null } : slice;
   }
 
+  /** Once when it begins, and once when it is over. */
+  #tell(problem: string | null): void {
+    if ((problem !== null) === this.#storeFailed) return;
+    this.#storeFailed = problem !== null;
+    const { log } = this.#options.defects;
+    if (problem === null) log.info('slo.store_recovered', {}, 'the history of error budgets is being kept again');
+    else
+      log.error(
+        'slo.store_failed',
+        { reason: problem },
+        'budgets go on in memory; what waits is written when it can be',
+      );
+  }
+
   #forget(uuid: string): void {
     this.#known.delete(uuid);
     this.#budgets.leave(uuid);
@@ -237,6 +252,8 @@ export class ServiceLevels {
     const closed = await finishInSlices(this.#budgets.advancing(clock.nowMs()));
     if (store === null) return;
     if (closed.length > 0) void store.append(closed);
+    else store.retry();
+    this.#tell(storeProblem(store));
     if (clock.monotonicMs() - this.#forgotAtMs < FORGET_EVERY_MS) return;
     this.#forgotAtMs = clock.monotonicMs();
     if (store.oldestMs !== null) this.#budgets.forgetBefore(store.oldestMs);

@@ -1,6 +1,6 @@
 /** Guests looked at cycle by cycle: what is judged goes into their budgets, and nothing that nobody can know. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -295,5 +295,55 @@ describe('history', () => {
     assert.ok((store?.bytes ?? 0) > 0);
     assert.equal(store?.error, null);
     await second.levels.close();
+  });
+
+  test('with a bit that flipped is said not to be whole; that time is unknown', async () => {
+    const first = new Host(new SloStore(directory));
+    await first.levels.start();
+    await first.cycles(221, ENOUGH);
+    await first.levels.close();
+    const [name = ''] = readdirSync(directory);
+    const bytes = readFileSync(join(directory, name));
+    const inLast = bytes.length - 10;
+    bytes[inLast] = (bytes[inLast] ?? 0) ^ 4;
+    writeFileSync(join(directory, name), bytes);
+    const second = new Host(new SloStore(directory));
+    second.nowMs = first.nowMs;
+    await second.levels.start();
+    await second.cycles(2, ENOUGH);
+    assert.match(
+      second.levels.snapshot().store?.error ?? '',
+      /^\d+ bytes in .*\.slo were damaged; that time is unknown$/,
+    );
+    const { good = 0, unknown = 0 } = second.levels.stateOf(fixtureUuid(1))[1]?.totals ?? {};
+    assert.ok(good <= 950 && good + unknown >= 1090, `${good} good, ${unknown} unknown`);
+    assert.match(second.said[0] ?? '', /slo\.store_failed.*damaged/);
+    await second.levels.close();
+  });
+
+  test('that cannot be stored is said once, and once more when it can', async () => {
+    const blocked = join(directory, 'slo');
+    writeFileSync(blocked, '');
+    const one = new Host(new SloStore(join(blocked, 'slo'), { retryMs: 0 }));
+    await one.levels.start();
+    await one.cycles(130, ENOUGH);
+    assert.match(one.levels.snapshot().store?.error ?? '', /ENOTDIR/);
+    rmSync(blocked);
+    for (let tries = 0; tries < 200 && one.levels.snapshot().store?.error !== null; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await one.cycles(1, ENOUGH);
+    }
+    await one.cycles(1, ENOUGH);
+    assert.deepEqual(
+      one.said.map((line) => JSON.parse(line).event),
+      ['slo.store_failed', 'slo.store_recovered'],
+    );
+    await one.levels.close();
+    const two = new Host(new SloStore(join(blocked, 'slo')));
+    two.nowMs = one.nowMs;
+    await two.levels.start();
+    await two.cycles(1, ENOUGH);
+    assert.ok((two.levels.stateOf(fixtureUuid(1))[1]?.totals.good ?? 0) >= 645);
+    await two.levels.close();
   });
 });

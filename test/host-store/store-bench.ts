@@ -79,3 +79,38 @@ function uuidOf(guest: number): string {
   const hex = (Math.imul(guest + 1, 2_654_435_761) >>> 0).toString(16).padStart(8, '0');
   return `${hex}-${hex.slice(0, 4)}-4${hex.slice(5)}-8${hex.slice(1, 4)}-${hex}${hex.slice(4)}`;
 }
+
+/** What the tests of faults write: every amount of it is known by its place. */
+export const FAULT_FIRST = 20_730 * 288;
+const FAULT_KEYS = keys(600, ['cpu.delivered', 'disk.latency']);
+
+function faultAmounts(bucket: number, at: number): readonly [number, number, number] {
+  const bad = (bucket * 7919 + at * 104_729) % 150;
+  return [150 - bad, bad, 1 + ((bucket + at) % 100)];
+}
+
+export function faultBucket(bucket: number): ClosedBucket {
+  const entries = FAULT_KEYS.map((key, at) => [key, ...faultAmounts(bucket, at)] as const);
+  const fromMs = bucket * 300_000;
+  return closedBucket(bucket, entries, [
+    { key: FAULT_KEYS[0] as SeriesKey, fromMs, toMs: fromMs + 9000, badSeconds: 9 },
+  ]);
+}
+
+/** Every second of it is there, and none twice. */
+export function isWhole(collected: Collected, bucket: number): boolean {
+  return FAULT_KEYS.every((key, at) => {
+    const found = collected.buckets.get(nameOf(key, bucket));
+    return faultAmounts(bucket, at).every((seconds, column) => found?.[column] === seconds);
+  });
+}
+
+/** Nothing of it is there that was not lived: what is cut off is unknown, not good. */
+export function isPart(collected: Collected, bucket: number): boolean {
+  return FAULT_KEYS.every((key, at) => {
+    const found = collected.buckets.get(nameOf(key, bucket)) ?? [0, 0, 0];
+    const [good, bad, excluded] = faultAmounts(bucket, at);
+    const isJudged = found[0] === good && found[1] === bad;
+    return (isJudged || (found[0] === 0 && found[1] === 0)) && (found[2] === excluded || found[2] === 0);
+  });
+}

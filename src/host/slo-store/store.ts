@@ -3,20 +3,21 @@
  * add a bucket of all objectives every five minutes. A write that was cut off is cut away before the next. Days go by number
  * and not by age, oldest first, so that a clock that leaps takes nothing away.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKETS_PER_DAY, type ClosedBucket, type RestoreSink } from '../../slo/buckets.js';
 import type { BudgetSource } from '../../slo/budgets.js';
 import { syncDirectory } from '../state-file.js';
-import { decodeDay, encodeBucket, readNames } from './day-codec.js';
-import type { SeriesNames } from './names.js';
+import { decodeDay } from './day-codec.js';
+import { DayFile, readDayFile } from './day-file.js';
 
 export interface SloStoreOptions {
   /** Days to keep, up to 400. */
   readonly retentionDays?: number;
   /** Days go earlier when all of them are larger than this. */
   readonly limitBytes?: number;
+  /** How long to wait before what failed is tried again. */
+  readonly retryMs?: number;
 }
 
 export interface StoreDamage {
@@ -26,23 +27,16 @@ export interface StoreDamage {
 
 const DAY_MS = 86_400_000;
 const DAY_FILE = /^\d{4}-\d\d-\d\d\.slo$/;
-const MOST_FILE_BYTES = 64 * 1024 * 1024;
-/** Buckets that wait for a disk: eight hours. */
-const MOST_WAITING = 96;
+/** Buckets that wait for a disk: a day. Some 12 MiB of 3,000 objectives. */
+const MOST_WAITING = 288;
 const SLOW_MS = 30_000;
-
-interface DayFile {
-  readonly day: number;
-  readonly handle: FileHandle;
-  readonly names: SeriesNames;
-  bytes: number;
-}
 
 export class SloStore implements BudgetSource {
   readonly #directory: string;
   readonly #retentionDays: number;
   readonly #limitBytes: number;
-  /** Name → bytes. */
+  readonly #retryMs: number;
+  /** Name → bytes on disk. */
   readonly #files = new Map<string, number>();
   /** Of these files, what was there before this process wrote: what it wrote itself is not read back. */
   readonly #restorable = new Map<string, number>();
@@ -50,8 +44,10 @@ export class SloStore implements BudgetSource {
   #waiting: ClosedBucket[] = [];
   #writing: Promise<void> = Promise.resolve();
   #busySinceMs: number | null = null;
+  #failedAtMs = Number.NEGATIVE_INFINITY;
   #readError: string | null = null;
   #writeError: string | null = null;
+  /** Buckets that waited for too long. */
   #lost = 0;
   /** What could not be read; the rest was. */
   readonly damage: StoreDamage[] = [];
@@ -60,6 +56,7 @@ export class SloStore implements BudgetSource {
     this.#directory = directory;
     this.#retentionDays = Math.max(1, Math.min(400, options.retentionDays ?? 91));
     this.#limitBytes = options.limitBytes ?? 200 * 1024 * 1024;
+    this.#retryMs = options.retryMs ?? 30_000;
   }
 
   get bytes(): number {
@@ -73,8 +70,10 @@ export class SloStore implements BudgetSource {
     if (this.#busySinceMs !== null && performance.now() - this.#busySinceMs > SLOW_MS) {
       return `the disk has not answered for ${Math.round((performance.now() - this.#busySinceMs) / 1000)} s`;
     }
-    const lost = this.#lost === 0 ? '' : `; ${this.#lost} buckets of five minutes are lost`;
-    return this.#writeError === null ? this.#readError : this.#writeError + lost;
+    const problem = this.#writeError ?? this.#readError;
+    if (this.#lost === 0) return problem;
+    const lost = `${this.#lost} buckets of five minutes could not be stored and are unknown after a restart`;
+    return problem === null ? lost : `${problem}; ${lost}`;
   }
 
   /** Start of the oldest day that is kept; null without any. */
@@ -86,19 +85,26 @@ export class SloStore implements BudgetSource {
   /** Looks what there is. Never throws: without a directory budgets are kept in memory, and `error` says why. */
   async open(): Promise<void> {
     try {
-      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(this.#directory);
     } catch (error) {
       this.#writeError = said(error);
     }
+    let names: string[] = [];
     try {
-      for (const name of await readdir(this.#directory)) {
-        if (!DAY_FILE.test(name) || Number.isNaN(Date.parse(name.slice(0, 10)))) continue;
-        const { size } = await stat(join(this.#directory, name));
-        this.#files.set(name, size);
-        this.#restorable.set(name, size);
-      }
+      names = await readdir(this.#directory);
     } catch (error) {
-      this.#readError = said(error);
+      // What could not be made holds no history.
+      if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) this.#readError = said(error);
+    }
+    for (const name of names) {
+      if (!DAY_FILE.test(name) || Number.isNaN(Date.parse(name.slice(0, 10)))) continue;
+      const found = await stat(join(this.#directory, name)).catch((error: Error) => error);
+      if (found instanceof Error) {
+        this.#readError = `${name}: ${said(found)}`;
+        continue;
+      }
+      this.#files.set(name, found.size);
+      this.#restorable.set(name, found.size);
     }
   }
 
@@ -106,11 +112,12 @@ export class SloStore implements BudgetSource {
   async load(sink: RestoreSink): Promise<void> {
     for (const name of [...this.#restorable.keys()].sort()) {
       try {
-        const whole = await this.#read(name);
+        const whole = await readDayFile(join(this.#directory, name));
+        if (whole === null) throw new Error('it has gone');
         const file = whole.subarray(0, this.#restorable.get(name));
         const { damagedBytes, wholeBytes } = await decodeDay(file, Date.parse(name.slice(0, 10)) / DAY_MS, sink);
         const bytes = damagedBytes + file.length - wholeBytes;
-        if (bytes > 0) this.damage.push({ file: name, bytes });
+        if (bytes > 0) this.#noteDamage(name, bytes);
       } catch (error) {
         this.#readError = `${name}: ${said(error)}`;
       }
@@ -129,6 +136,12 @@ export class SloStore implements BudgetSource {
     return this.#writing;
   }
 
+  /** Tries again what failed some time ago: to be called now and then. */
+  retry(): void {
+    if (this.#writeError === null || performance.now() - this.#failedAtMs < this.#retryMs) return;
+    if (this.#busySinceMs === null) this.#writing = this.#write();
+  }
+
   async close(): Promise<void> {
     await this.#writing;
     if (this.#waiting.length > 0) await this.#write();
@@ -138,21 +151,24 @@ export class SloStore implements BudgetSource {
   async #write(): Promise<void> {
     this.#busySinceMs = performance.now();
     try {
+      // It may not have been there, nor been possible, before.
+      await makeDirectory(this.#directory);
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-        const file = await this.#fileOf(Math.floor(next.bucket / BUCKETS_PER_DAY));
-        const frames = encodeBucket(next, file.names);
-        // May be shifted out meanwhile, by more that came.
-        await writeAll(file.handle, frames, file.bytes);
-        if (this.#waiting[0] === next) this.#waiting.shift();
-        file.bytes += frames.length;
-        this.#files.set(nameOf(file.day), file.bytes);
+        const day = dayOf(next);
+        // Others may come meanwhile, and some of these may have waited for too long.
+        const batch = new Set(this.#waiting.filter((one) => dayOf(one) === day));
+        const file = await this.#fileOf(day);
+        await file.append([...batch]);
+        this.#files.set(nameOf(day), file.bytes);
+        const waited = this.#waiting.length;
+        this.#waiting = this.#waiting.filter((one) => !batch.has(one));
+        this.#lost -= batch.size - (waited - this.#waiting.length);
       }
-      await this.#current?.handle.datasync();
       await this.#forgetOldest();
       this.#writeError = null;
-      this.#lost = 0;
     } catch (error) {
       this.#writeError = said(error);
+      this.#failedAtMs = performance.now();
       // Whatever was half written is cut away when the file is opened again.
       await this.#leave().catch(() => undefined);
     } finally {
@@ -161,31 +177,29 @@ export class SloStore implements BudgetSource {
   }
 
   async #fileOf(day: number): Promise<DayFile> {
-    if (this.#current?.day === day) return this.#current;
+    if (this.#current?.day === day && (await this.#current.isThere())) return this.#current;
     await this.#leave();
     const name = nameOf(day);
-    const isNew = !this.#files.has(name);
-    const { names, wholeBytes } = readNames(isNew ? Buffer.alloc(0) : await this.#read(name));
+    const file = await DayFile.open(join(this.#directory, name), day, this.#files.get(name));
+    this.#current = file;
     const before = this.#restorable.get(name);
-    if (before !== undefined) this.#restorable.set(name, Math.min(before, wholeBytes));
-    const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
-    const handle = await open(join(this.#directory, name), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
-    try {
-      await handle.truncate(wholeBytes);
-    } catch (error) {
-      await handle.close();
-      throw error;
+    if (before !== undefined && before > file.bytes) {
+      this.#restorable.set(name, file.bytes);
+      this.#noteDamage(name, before - file.bytes);
     }
-    this.#current = { day, handle, names, bytes: wholeBytes };
-    this.#files.set(name, wholeBytes);
-    if (isNew) await syncDirectory(this.#directory);
-    return this.#current;
+    if (file.bytes === 0) await syncDirectory(this.#directory);
+    this.#files.set(name, file.bytes);
+    return file;
+  }
+
+  #noteDamage(file: string, bytes: number): void {
+    if (!this.damage.some((one) => one.file === file)) this.damage.push({ file, bytes });
   }
 
   async #leave(): Promise<void> {
     const left = this.#current;
     this.#current = null;
-    await left?.handle.close();
+    await left?.close();
   }
 
   async #forgetOldest(): Promise<void> {
@@ -197,30 +211,25 @@ export class SloStore implements BudgetSource {
       this.#files.delete(name);
     }
   }
+}
 
-  async #read(name: string): Promise<Buffer> {
-    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-    const handle = await open(join(this.#directory, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    try {
-      const found = await handle.stat();
-      if (!found.isFile()) throw new Error('not a regular file');
-      if (found.size > MOST_FILE_BYTES) throw new Error(`larger than ${MOST_FILE_BYTES} bytes`);
-      return await handle.readFile();
-    } finally {
-      await handle.close();
-    }
+/** Node calls it ENOENT, whatever it was, when it makes those above too. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') await mkdir(path, { recursive: true, mode: 0o700 });
+    else if (code !== 'EEXIST') throw error;
   }
+}
+
+function dayOf({ bucket }: ClosedBucket): number {
+  return Math.floor(bucket / BUCKETS_PER_DAY);
 }
 
 function nameOf(day: number): string {
   return `${new Date(day * DAY_MS).toISOString().slice(0, 10)}.slo`;
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
 }
 
 function said(error: unknown): string {
