@@ -5,16 +5,14 @@
  */
 import { ftruncateSync, mkdirSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { assemble, type Core } from '../src/assemble.js';
-import type { Config } from '../src/config/types.js';
+import type { Core } from '../src/assemble.js';
 import { type CgroupFiles, KERNEL_FILES } from '../src/host/cgroup/kernel-files.js';
 import type { TuneCall } from '../src/host/libvirt/client.js';
 import type { SystemdProperties } from '../src/host/systemd/properties.js';
-import type { Log } from '../src/log.js';
 import { FakeLibvirt } from '../test/fakes/fake-libvirt.js';
-import { NO_SELINUX } from '../test/fakes/fake-security.js';
 import { type GuestOnTree, HostTree } from '../test/fixtures/host-tree.js';
-import { EmulatedDisks, EmulatedTaps } from '../test/reconcile/emulated-devices.js';
+import { assembleBench, benchConfig, type CoreOptions } from './bench-core.js';
+import { reserveDescriptors, withReserve } from './descriptors.js';
 import { cpuStat, memoryFiles, PRESSURE, processStat, schedstat } from './fixture-files.js';
 
 export const VCPUS = 2;
@@ -50,8 +48,6 @@ const SLICE_FILES = {
   'memory.current': '0',
 };
 
-export const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
 /** A file of tmpfs keeps the end of a longer text; the kernel's do not. */
 export const FIXTURE_FILES: CgroupFiles = {
   ...KERNEL_FILES,
@@ -61,29 +57,26 @@ export const FIXTURE_FILES: CgroupFiles = {
   },
 };
 
-export interface CoreOptions {
-  readonly watch?: boolean;
-  readonly log?: Log;
-  readonly onCycle?: (seconds: number) => void;
-}
-
 export class FixtureHost {
-  readonly tree = new HostTree('v2-nested');
-  readonly policyDir = join(this.tree.root, 'policies.d');
-  readonly stateDir = join(this.tree.root, 'state');
+  readonly tree: HostTree;
+  readonly policyDir: string;
+  readonly stateDir: string;
   readonly libvirt = new FakeLibvirt({ onTune: (uuid, calls) => this.#libvirtWrites(uuid, calls) });
   readonly guests: GuestOnTree[] = [];
   readonly #scopes = new Map<string, string>();
   readonly #byUuid = new Map<string, GuestOnTree>();
   #usedNs = 1e9;
 
-  constructor(count: number) {
+  constructor(count: number, layout: 'v2-nested' | 'v2-no-systemd' = 'v2-nested') {
+    this.tree = new HostTree(layout);
+    this.policyDir = join(this.tree.root, 'policies.d');
+    this.stateDir = join(this.tree.root, 'state');
     for (const directory of [this.policyDir, this.stateDir]) mkdirSync(directory, { mode: 0o755 });
     this.tree.write(join(this.tree.proc, 'sys/kernel/random/boot_id'), 'b00f');
     for (const resource of ['cpu', 'memory', 'io'])
       this.tree.write(join(this.tree.proc, 'pressure', resource), PRESSURE);
-    for (const [file, text] of Object.entries(SLICE_FILES))
-      this.tree.write(join(this.tree.cgroup, 'machine.slice', file), text);
+    const parent = layout === 'v2-nested' ? 'machine.slice' : 'machine';
+    for (const [file, text] of Object.entries(SLICE_FILES)) this.tree.write(join(this.tree.cgroup, parent, file), text);
     this.writePolicy(policyText());
     for (let index = 0; index < count; index++) this.addGuest(index);
   }
@@ -120,6 +113,10 @@ export class FixtureHost {
 
   /** Every vCPU of every guest has run a little. */
   advance(): void {
+    withReserve(() => this.#advance());
+  }
+
+  #advance(): void {
     this.#usedNs += 123_456_789;
     const [threads, group] = [schedstat(this.#usedNs), cpuStat(Math.floor(this.#usedNs / 1000))];
     for (const guest of this.guests) {
@@ -132,51 +129,16 @@ export class FixtureHost {
     }
   }
 
-  config(changes: Partial<Config> = {}): Config {
-    const { tree } = this;
-    return {
-      configFile: null,
-      policyDir: this.policyDir,
-      stateDir: this.stateDir,
-      runDir: tree.root,
-      mode: 'enforce',
-      libvirtUri: 'qemu:///system',
-      listenAddress: '127.0.0.1:0',
-      killSwitch: join(tree.root, 'stop'),
-      paths: { cgroup: tree.cgroup, proc: tree.proc, runLibvirt: tree.runLibvirt, libvirtSave: tree.root },
-      log: { level: 'error', format: 'json' },
-      cycleSeconds: 5,
-      blastRadius: { percent: 100, domains: 1_000_000 },
-      manage: { uuids: null, names: null },
-      ...changes,
-    };
-  }
-
-  /** The daemon's parts on this host, wired as `daemon.ts` has them; nothing has been looked at yet. */
-  assemble({ watch = true, log = SILENT, onCycle = () => undefined }: CoreOptions = {}): Core {
-    const core = assemble({
-      config: this.config(),
-      log,
-      version: '0.0.0',
-      write: true,
-      watch,
-      onCycle,
-      instead: {
-        libvirt: this.libvirt,
-        systemd: this.#systemd(),
-        cgroupFiles: FIXTURE_FILES,
-        block: new EmulatedDisks().block,
-        taps: new EmulatedTaps(),
-        security: { status: { read: () => NO_SELINUX } },
-        host: { cores: 1 << 16, cpus: [0, 1], memoryBytes: 2 ** 44, pageBytes: 4096 },
-      },
-    });
-    this.libvirt.onEvent((event) => core.events.onLibvirt(event));
-    return core;
+  assemble(options: CoreOptions = {}): Core {
+    reserveDescriptors();
+    const { tree, policyDir, stateDir, libvirt } = this;
+    const { root, cgroup, proc, runLibvirt } = tree;
+    const config = benchConfig({ root, policyDir, stateDir, cgroup, proc, runLibvirt }, null);
+    return assembleBench({ ...options, config, libvirt, files: FIXTURE_FILES, systemd: this.#systemd() });
   }
 
   remove(): void {
-    rmSync(this.tree.root, { recursive: true, force: true });
+    withReserve(() => rmSync(this.tree.root, { recursive: true, force: true }));
   }
 
   #systemd(): SystemdProperties {

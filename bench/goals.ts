@@ -130,13 +130,17 @@ export const GOALS: readonly Goal[] = [
 
 export type Judged =
   | { readonly verdict: 'reached' | 'missed'; readonly figure: Figure }
-  | { readonly verdict: 'not run'; readonly reason: string };
+  | { readonly verdict: 'missed' | 'not run'; readonly figure: null; readonly reason: string };
 
 export function judge(check: Check, figures: readonly Figure[], missing: readonly Missing[]): Judged {
   const figure = figures.find(({ id }) => id === check.id);
-  if (figure === undefined || Number.isNaN(figure.value)) {
-    const reason = missing.find(({ id }) => id === check.id)?.reason ?? 'nothing measures it yet';
-    return { verdict: 'not run', reason };
+  if (figure === undefined || !Number.isFinite(figure.value)) {
+    const why = missing.find(({ id }) => id === check.id);
+    return {
+      verdict: why?.missed === true ? 'missed' : 'not run',
+      figure: null,
+      reason: why?.reason ?? 'nothing measures it yet',
+    };
   }
   const { value } = figure;
   const reached = {

@@ -91,7 +91,7 @@ function reportShort(short: Run): number {
   let failed = 0;
   for (const check of GOALS.flatMap(({ checks }) => checks).filter(({ id }) => SHORT_CHECKS.includes(id))) {
     const judged = judge(check, figures, missing);
-    const found = judged.verdict === 'not run' ? judged.reason : `${number(judged.figure.value)} ${check.unit}`.trim();
+    const found = judged.figure === null ? judged.reason : `${number(judged.figure.value)} ${check.unit}`.trim();
     console.log(`${judged.verdict.padEnd(8)} ${check.id}: ${found} (${check.compare} ${check.limit} ${check.unit})`);
     if (judged.verdict !== 'reached') failed++;
   }

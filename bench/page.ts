@@ -23,20 +23,11 @@ export function renderPage(run: Run): string {
   const rows = GOALS.flatMap(({ what, checks }) =>
     checks.map((check, at) => {
       const judged = judge(check, figures, missing);
-      const [shown, growth, verdict] =
-        judged.verdict === 'not run'
-          ? ['', '', `not run: ${cell(judged.reason)}`]
-          : [`${number(judged.figure.value)} ${check.unit}`.trim(), judged.figure.growth, judged.verdict];
-      const from = judged.verdict === 'not run' ? '' : cell(judged.figure.shown);
-      const cells = [
-        at === 0 ? what : '',
-        check.at,
-        goalText(check),
-        shown,
-        from,
-        growth === undefined || growth === '' ? '' : number(Number(growth)),
-        verdict,
-      ];
+      const { figure, verdict } = judged;
+      const shown = figure === null ? '' : `${number(figure.value)} ${check.unit}`.trim();
+      const from = cell(judged.figure === null ? judged.reason : judged.figure.shown);
+      const growth = figure?.growth === undefined ? '' : number(figure.growth);
+      const cells = [at === 0 ? what : '', check.at, goalText(check), shown, from, growth, verdict];
       return `| ${cells.join(' | ')} |`;
     }),
   );

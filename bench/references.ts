@@ -18,8 +18,8 @@ export function compileReference(name: string, libraries: readonly string[] = []
   try {
     execFileSync('cc', ['-O2', '-o', program, join(ROOT, 'bench', 'c', `${name}.c`), ...libraries], { stdio: 'pipe' });
   } catch (error) {
-    const { code, stderr } = error as NodeJS.ErrnoException & { stderr?: Buffer };
-    throw new NotRun(code === 'ENOENT' ? 'there is no C compiler' : `cc ${name}.c: ${stderr?.toString().trim()}`);
+    const { code, stderr, message } = error as NodeJS.ErrnoException & { stderr?: Buffer };
+    throw new NotRun(code === 'ENOENT' ? 'there is no C compiler' : `cc ${name}.c: ${stderr?.toString() ?? message}`);
   }
   return program;
 }
@@ -42,6 +42,11 @@ export class Reference {
   /** One round, and the numbers of its answer. */
   async round(word = 'go'): Promise<number[]> {
     this.#child.stdin.write(`${word}\n`);
+    return this.answer();
+  }
+
+  /** The numbers of the next line that it prints. */
+  async answer(): Promise<number[]> {
     const { value, done } = await this.#answers.next();
     if (done === true) throw new Error(`the reference ended: ${this.#child.spawnargs.join(' ')}`);
     return value.split(' ').map(Number);

@@ -13,6 +13,8 @@ export interface Figure {
 export interface Missing {
   readonly id: string;
   readonly reason: string;
+  /** It was tried, and the subject could not do it. */
+  readonly missed?: boolean;
 }
 
 export interface Result {

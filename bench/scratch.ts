@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cleanup, stopOnSignals } from '../test/support/cleanup.js';
+import { withReserve } from './descriptors.js';
 
 export const cleanup = new Cleanup();
 /** In memory where that can be, so that no disk is measured. */
@@ -14,7 +15,9 @@ let directory: string | null = null;
 export function scratch(): string {
   if (directory === null) {
     const made = mkdtempSync(join(MEMORY_DIRECTORY, 'virtslad-bench-'));
-    cleanup.defer('remove the scratch directory', () => rmSync(made, { recursive: true, force: true }));
+    cleanup.defer('remove the scratch directory', () =>
+      withReserve(() => rmSync(made, { recursive: true, force: true })),
+    );
     directory = made;
   }
   return directory;

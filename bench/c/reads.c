@@ -2,8 +2,8 @@
  * The floor of a steady cycle: the same files, read as cheaply as C can. Its list has one access a line, `K PATH` (keep
  * the descriptor, pread), `O PATH` (open, read, close), `D PATH` (a directory's entries), `S PATH` (stat). With the mode
  * `kept` every file and directory stays open up to CAP descriptors, and what is over it is opened for each read; with
- * `same` each access is made as it is written. A line on stdin starts a round; its CPU time is answered in microseconds.
- * Usage: reads kept|same LIST CAP
+ * `same` each access is made as it is written. The first line on stdin is the path of the list; every further one starts a
+ * round, whose CPU time is answered in microseconds. Usage: reads kept|same CAP
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -60,14 +60,16 @@ static void make(const struct access *one) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return 2;
+  if (argc != 3) return 2;
   int kept = strcmp(argv[1], "kept") == 0;
-  long cap = atol(argv[3]);
-  FILE *in = fopen(argv[2], "r");
+  long cap = atol(argv[2]);
+  static char line[8192];
+  if (!fgets(line, sizeof line, stdin)) return 2;
+  line[strcspn(line, "\n")] = 0;
+  FILE *in = fopen(line, "r");
   if (in == NULL) return 3;
   size_t count = 0, room = 1024;
   struct access *all = malloc(room * sizeof *all);
-  static char line[8192];
   while (fgets(line, sizeof line, in)) {
     line[strcspn(line, "\n")] = 0;
     if (count == room) all = realloc(all, (room *= 2) * sizeof *all);
@@ -81,6 +83,8 @@ int main(int argc, char **argv) {
     if (one->fd >= 0) cap--;
   }
   fclose(in);
+  puts("0");
+  fflush(stdout);
   while (fgets(line, sizeof line, stdin)) {
     double before = cpu_usec();
     for (size_t at = 0; at < count; at++) make(&all[at]);
