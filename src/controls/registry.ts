@@ -5,6 +5,8 @@ import { cpuGuarantee } from './cpu-guarantee.js';
 import { cpuLimit } from './cpu-limit.js';
 import { cpuPin } from './cpu-pin.js';
 import { cpuWeight } from './cpu-weight.js';
+import { diskHistogram } from './disk-histogram.js';
+import { diskLatency } from './disk-latency.js';
 import { diskLimit } from './disk-limit.js';
 import { diskWeight } from './disk-weight.js';
 import { memoryGuarantee } from './memory-guarantee.js';
@@ -28,12 +30,13 @@ export const CONTROLS: readonly Control[] = [
   memoryMerge,
   diskLimit,
   diskWeight,
+  diskHistogram,
   networkLimit,
   svirtLabel,
 ];
 
 /** Keys that are promises and not settings: they steer controls and SLIs (`cpu.guarantee`, `disk.latency`). */
-export const PROMISES: readonly KeySpec[] = [cpuGuarantee, ...PLANNED_PROMISES];
+export const PROMISES: readonly KeySpec[] = [cpuGuarantee, diskLatency, ...PLANNED_PROMISES];
 
 /** All keys of a class, for the policy schema. */
 export const CLASS_KEYS: readonly KeySpec[] = [...CONTROLS.flatMap((control) => control.keys), ...PROMISES];

@@ -1,5 +1,5 @@
 /**
- * What is no cgroup file: `qemu:vda`, QEMU's throttle of a disk; `tap:vnet0/in` and `…/out`, what the kernel's traffic
+ * What is no cgroup file: `qemu:vda`, QEMU's throttle of a disk; `qemu-histogram:vda`, its latency histograms; `tap:vnet0/in` and `…/out`, what the kernel's traffic
  * control does to an interface in the direction that the guest sees; `definition:seclabel`, the label that libvirt's
  * persistent definition says.
  */
@@ -13,18 +13,22 @@ const TAP = /^tap:(.+)\/(in|out)$/;
 
 export type ReadTaps = Pick<Taps, 'read'> & Partial<Pick<Taps, 'problem'>>;
 
-export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle'>, taps: ReadTaps): DeviceSight {
+export function deviceSight(disks: Pick<DiskReadings, 'of' | 'throttle' | 'histogram'>, taps: ReadTaps): DeviceSight {
   return {
     read(domain, { path }) {
       if (path === 'definition:seclabel') return definedSeclabel(domain);
-      const target = qemuTarget(path);
+      const target = targetIn(path, 'qemu:');
       if (target !== null) return disks.throttle(domain, target);
+      const counted = targetIn(path, 'qemu-histogram:');
+      if (counted !== null) return disks.histogram(domain, counted);
       const tap = TAP.exec(path);
       return tap === null ? null : taps.read(domain, tap[1] ?? '', tap[2] as 'in' | 'out');
     },
     problem(domain, { path }) {
-      const target = qemuTarget(path);
+      const target = targetIn(path, 'qemu:');
       if (target !== null) return disks.of(domain, target)?.throttleProblem ?? null;
+      const counted = targetIn(path, 'qemu-histogram:');
+      if (counted !== null) return disks.of(domain, counted)?.histogramProblem ?? null;
       const device = TAP.exec(path)?.[1];
       return device === undefined ? null : (taps.problem?.(device) ?? null);
     },
@@ -40,6 +44,6 @@ function definedSeclabel({ facts }: Domain): string | null {
   return seclabelText(all.find(({ model }) => model === 'selinux') ?? lone ?? null);
 }
 
-function qemuTarget(path: string): string | null {
-  return path.startsWith('qemu:') ? path.slice('qemu:'.length) : null;
+function targetIn(path: string, scheme: string): string | null {
+  return path.startsWith(scheme) ? path.slice(scheme.length) : null;
 }

@@ -4,7 +4,8 @@
  * guests a cycle, each guest once a minute. The last answer stands until then, with its age.
  */
 
-import type { DiskReading, LibvirtClient } from '../host/libvirt/client.js';
+import type { DiskReading, DisksOptions, LibvirtClient } from '../host/libvirt/client.js';
+import { histogramText } from '../text/disk-histogram.js';
 import { formatDiskThrottle } from '../text/disk-throttle.js';
 import type { Domain } from './types.js';
 
@@ -37,6 +38,10 @@ export class DiskReadings {
   readonly #known = new Map<string, Known>();
   readonly #asking = new Map<string, Promise<void>>();
   readonly #askedAtMs = new Map<string, number>();
+  /** When the histograms of a guest were last looked at: those that nobody looks at are nobody's to ask for. */
+  readonly #histogramsWantedAtMs = new Map<string, number>();
+  /** uuid → libvirt's id of the instance whose monitor we have used. */
+  readonly #monitorUsed = new Map<string, number>();
   #round: Promise<void> | null = null;
 
   constructor(options: DiskReadingsOptions) {
@@ -65,11 +70,29 @@ export class DiskReadings {
     return null;
   }
 
-  /** Throttles may be others by now: unknown until QEMU has been asked again. Counters stand. */
+  /** Canonical text of the boundaries; null when they are not known (yet: then they are asked for, and again in every round). */
+  histogram(domain: Domain, target: string): string | null {
+    const { uuid } = domain;
+    const isFirst = !this.#histogramsWantedAtMs.has(uuid);
+    this.#histogramsWantedAtMs.set(uuid, this.#options.monotonicMs());
+    const reading = this.of(domain, target);
+    if (reading?.histograms !== undefined) return histogramText(reading.histograms);
+    if (reading?.histogramProblem == null) this.#wanted(domain, isFirst);
+    return null;
+  }
+
+  /** A command of ours was sent to the monitor of this instance. */
+  usedMonitor(uuid: string, id: number): void {
+    this.#monitorUsed.set(uuid, id);
+  }
+
+  /** Throttles and histograms may be others by now: unknown until QEMU has been asked again. Counters stand. */
   doubt(uuid: string): void {
     const known = this.#known.get(uuid);
     if (known === undefined) return;
-    const disks = [...known.disks].map(([target, disk]) => [target, { ...disk, throttle: null }] as const);
+    const disks = [...known.disks].map(([target, { histograms: _, ...disk }]) => {
+      return [target, { ...disk, throttle: null }] as const;
+    });
     this.#known.set(uuid, { ...known, disks: new Map(disks) });
   }
 
@@ -107,14 +130,23 @@ export class DiskReadings {
   forget(uuid: string): void {
     this.#known.delete(uuid);
     this.#askedAtMs.delete(uuid);
+    this.#histogramsWantedAtMs.delete(uuid);
+    this.#monitorUsed.delete(uuid);
   }
 
-  #wanted(domain: Domain): void {
+  #wanted(domain: Domain, isNew = false): void {
     // libvirt is busy with the start and would not answer; the retry would come seconds after the guest has begun to run.
     if (domain.state === 'starting') return;
     const askedAtMs = this.#askedAtMs.get(domain.uuid) ?? Number.NEGATIVE_INFINITY;
-    if (this.#asking.has(domain.uuid) || this.#options.monotonicMs() - askedAtMs < RETRY_MS) return;
+    const isEarly = this.#asking.has(domain.uuid) || this.#options.monotonicMs() - askedAtMs < RETRY_MS;
+    if (isEarly && !isNew) return;
     void this.refresh(domain);
+  }
+
+  #asksFor(uuid: string, id: number): DisksOptions {
+    const wantedAtMs = this.#histogramsWantedAtMs.get(uuid) ?? Number.NEGATIVE_INFINITY;
+    const histograms = this.#options.monotonicMs() - wantedAtMs <= ROUND_MS;
+    return { histograms, monitorUsed: this.#monitorUsed.get(uuid) === id };
   }
 
   async #askOnce(uuid: string, id: number, retriesMs: readonly number[]): Promise<void> {
@@ -125,7 +157,7 @@ export class DiskReadings {
 
   async #ask(uuid: string, id: number, [retryMs, ...retriesMs]: readonly number[]): Promise<void> {
     this.#askedAtMs.set(uuid, this.#options.monotonicMs());
-    const answer = await this.#options.libvirt.disks(uuid, id);
+    const answer = await this.#options.libvirt.disks(uuid, id, this.#asksFor(uuid, id));
     // What was known of another instance says nothing; of this one it may still be true.
     if (!answer.ok) {
       const isBusy = answer.failure === 'refused' && retryMs !== undefined;
@@ -140,7 +172,7 @@ export class DiskReadings {
     const before = this.#known.get(uuid);
     const disks = new Map(answer.value.map((disk) => [disk.target, before?.id === id ? lasting(disk, before) : disk]));
     this.#known.set(uuid, { id, atMs: this.#options.monotonicMs(), disks });
-    if (before?.id !== id || throttlesOf(before.disks) !== throttlesOf(disks)) this.#options.onLearnt(uuid);
+    if (before?.id !== id || textOf(before.disks) !== textOf(disks)) this.#options.onLearnt(uuid);
   }
 }
 
@@ -153,6 +185,11 @@ function lasting(disk: DiskReading, { disks }: Known): DiskReading {
   return disks.get(disk.target)?.throttleProblem === null ? { ...disk, throttleProblem: null } : disk;
 }
 
-function throttlesOf(disks: ReadonlyMap<string, DiskReading>): string {
-  return JSON.stringify([...disks.values()].map(({ target, throttle }) => [target, throttle]));
+/** What controls act on. */
+function textOf(disks: ReadonlyMap<string, DiskReading>): string {
+  return JSON.stringify(
+    [...disks.values()].map(({ target, throttle, histograms, histogramProblem }) => {
+      return [target, throttle, histograms && histogramText(histograms), histogramProblem];
+    }),
+  );
 }

@@ -79,7 +79,7 @@ export class LabelCache {
 }
 
 function suffixBytes(names: readonly string[], values: readonly string[]): Buffer {
-  const text = names.map((name, index) => `,${name}="${escapeLabelValue(printable(values[index] ?? ''))}"`).join('');
+  const text = values.map((value, index) => `,${names[index]}="${escapeLabelValue(printable(value))}"`).join('');
   return Buffer.from(`${text}} `);
 }
 
@@ -126,10 +126,11 @@ function writeGuests(
     const name = Buffer.from(family.name);
     const suffixOf = cache.suffixesOf(family.labels);
     for (let index = 0; index < domains.length; index++) {
-      for (const { labels, value } of family.samples(domains[index] as DomainSnapshot, snapshot)) {
+      for (const { labels, part, value } of family.samples(domains[index] as DomainSnapshot, snapshot)) {
         if (value === null || Number.isNaN(value)) continue;
         if (++series > seriesMax) return null;
         writer.bytes(name);
+        if (part !== undefined) writer.text(part);
         writer.bytes(guests[index] as Buffer);
         writer.bytes(suffixOf(labels));
         writer.line(formatValue(value));

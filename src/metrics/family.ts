@@ -16,6 +16,8 @@ export interface FamilyHead {
 
 /** One series: values of the family's labels, in their order. Null: there is no such series now. */
 export interface Sample {
+  /** Of a histogram: which of its series. `le`, the last label, is on its buckets alone. */
+  readonly part?: '_bucket' | '_sum' | '_count';
   readonly labels: readonly string[];
   readonly value: number | null;
 }
@@ -31,7 +33,6 @@ export const DOMAIN_LABELS = ['domain', 'uuid', 'class'] as const;
 
 /** A family with series for each guest, rendered by the exposition writer. */
 export interface DomainFamily extends FamilyHead {
-  readonly type: 'gauge' | 'counter';
   samples(domain: DomainSnapshot, snapshot: Snapshot): readonly Sample[];
 }
 
@@ -50,7 +51,7 @@ export function bit(value: boolean): number {
 /** A family with at most one series a guest. */
 export function plain(
   name: string,
-  type: DomainFamily['type'],
+  type: 'gauge' | 'counter',
   help: string,
   value: (...of: Parameters<DomainFamily['samples']>) => number | null,
 ): DomainFamily {

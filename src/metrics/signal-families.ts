@@ -3,12 +3,20 @@
  * a domain's snapshot. What the host cannot tell has no series.
  */
 import { PRESSURE_RESOURCES } from '../signals/pressure.js';
-import type { DiskSignals, DiskTotals, InterfaceTotals, MemorySignals, PressureSignals } from '../snapshot/signals.js';
+import type {
+  DiskSignals,
+  DiskTotals,
+  HistogramTotals,
+  InterfaceTotals,
+  MemorySignals,
+  PressureSignals,
+} from '../snapshot/signals.js';
 import type { DomainSnapshot } from '../snapshot/types.js';
 import { bit, type DomainFamily, plain, type Sample } from './family.js';
 
 /** One array for all families of a kind: the exposition writer remembers label bytes by it. */
 const DISK_LABELS = ['disk'] as const;
+const HISTOGRAM_LABELS = ['disk', 'request', 'le'] as const;
 const INTERFACE_LABELS = ['interface'] as const;
 const RESOURCE_LABELS = ['resource'] as const;
 
@@ -56,6 +64,13 @@ const DISKS: readonly DomainFamily[] = [
     samples: ({ disks }) =>
       disks.map(({ target, limited }) => ({ labels: [target], value: limited === null ? null : bit(limited) })),
   },
+  {
+    name: 'virtsla_disk_request_duration_seconds',
+    help: 'How long reads and writes took by QEMU, since the daemon first saw it count; where the class asks for disk.histogram',
+    type: 'histogram',
+    labels: HISTOGRAM_LABELS,
+    samples: ({ disks }) => disks.flatMap(histogramSamples),
+  },
   plain(
     'virtsla_disk_reading_age_seconds',
     'gauge',
@@ -90,7 +105,7 @@ export const SIGNAL_FAMILIES: readonly DomainFamily[] = [...MEMORY, ...DISKS, ..
 
 function memory(
   name: string,
-  type: DomainFamily['type'],
+  type: 'gauge' | 'counter',
   help: string,
   key: Exclude<keyof MemorySignals, 'rates'>,
 ): DomainFamily {
@@ -101,6 +116,21 @@ function disk(name: string, help: string, key: keyof DiskTotals): DomainFamily {
   const samples = ({ disks }: DomainSnapshot): readonly Sample[] =>
     disks.map(({ target, counters }) => ({ labels: [target], value: counters[key] }));
   return { name: `virtsla_disk_${name}`, help, type: 'counter', labels: DISK_LABELS, samples };
+}
+
+function histogramSamples({ target, histogram }: DiskSignals): readonly Sample[] {
+  if (histogram === undefined) return [];
+  const { boundsSeconds, read, write } = histogram;
+  const of = (request: string, { bins, seconds }: HistogramTotals): Sample[] => {
+    let below = 0;
+    const buckets = bins.map((count, bin): Sample => {
+      below += count;
+      return { part: '_bucket', labels: [target, request, String(boundsSeconds[bin] ?? '+Inf')], value: below };
+    });
+    const labels = [target, request];
+    return [...buckets, { part: '_sum', labels, value: seconds }, { part: '_count', labels, value: below }];
+  };
+  return [...of('read', read), ...of('write', write)];
 }
 
 /** Of the oldest one. A clock that was set back makes nothing younger than now. */

@@ -143,7 +143,8 @@ export class GuestEvents {
     const key = `${uuid} ${subject}`;
     const { counters, disks, log, tellFailures } = this.#parts;
     // However it ended, some of it may have been carried out.
-    if (setsThrottle(errand)) disks.doubt(uuid);
+    if (changesDisks(errand)) disks.doubt(uuid);
+    if (asksMonitor(errand) && errand.id !== null && !isAway(outcome)) disks.usedMonitor(uuid, errand.id);
     if (outcome.ok) {
       tellFailures.delete(key);
       log.debug('libvirt.told', { uuid, control: subject });
@@ -164,7 +165,7 @@ export class GuestEvents {
 
   async #readBack(errand: Errand): Promise<void> {
     await this.#parts.inventory.refreshFacts(errand.uuid);
-    if (setsThrottle(errand)) await this.#readDisks(errand.uuid);
+    if (changesDisks(errand)) await this.#readDisks(errand.uuid);
   }
 
   async onArrival(uuid: string, pid: number): Promise<void> {
@@ -268,6 +269,11 @@ export class GuestEvents {
   }
 }
 
-function setsThrottle({ message }: Errand): boolean {
-  return 'calls' in message && message.calls.some(({ call }) => call === 'throttle');
+/** QEMU alone knows what became of it. */
+function changesDisks({ message }: Errand): boolean {
+  return 'calls' in message && message.calls.some(({ call }) => call === 'throttle' || call === 'histogram');
+}
+
+function asksMonitor({ message }: Errand): boolean {
+  return 'calls' in message && message.calls.some(({ call }) => call === 'histogram');
 }

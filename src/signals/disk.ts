@@ -4,8 +4,9 @@
  * the counters of that name.
  */
 import type { DiskThrottle } from '../domains/types.js';
-import type { DiskCounters } from '../host/libvirt/client.js';
+import type { DiskCounters, DiskHistograms } from '../host/libvirt/client.js';
 import type { DiskRates, DiskSignals, DiskTotals } from '../snapshot/signals.js';
+import { accountHistogram, type HistogramAccount } from './disk-histogram.js';
 import { isAtLimit } from './disk-limit.js';
 import { type Rising, rising } from './rising.js';
 
@@ -23,6 +24,8 @@ export interface ReadDisk {
   readonly throttle: DiskThrottle | null;
   /** Null: could not be read this time. */
   readonly counters: DiskCounters | null;
+  /** Undefined: not asked for, or could not be read. */
+  readonly histograms?: DiskHistograms;
 }
 
 export interface DisksAccount {
@@ -37,6 +40,7 @@ interface OneDisk {
   readonly atMs: number;
   readonly counts: Rising<DiskTotals>;
   readonly rates: DiskRates | null;
+  readonly histogram: HistogramAccount | null;
   readonly throttle: string;
   /** It was the same throttle at both ends of the round. */
   readonly steady: boolean;
@@ -45,7 +49,7 @@ interface OneDisk {
 /** The account after one more round. */
 export function accountDisks(account: DisksAccount | null, reading: DisksReading): DisksAccount {
   const disks = new Map(account?.disks);
-  for (const { target, counters, throttle } of reading.disks) {
+  for (const { target, counters, throttle, histograms } of reading.disks) {
     const before = disks.get(target) ?? null;
     const elapsed = before === null ? 0 : (reading.atMonotonicMs - before.atMonotonicMs) / 1000;
     if (counters === null || (before !== null && elapsed <= 0)) continue;
@@ -57,6 +61,7 @@ export function accountDisks(account: DisksAccount | null, reading: DisksReading
       atMs: reading.atMs,
       counts,
       rates,
+      histogram: accountHistogram(before?.histogram ?? null, histograms, counts.rises === null),
       throttle: inForce,
       steady: before?.throttle === inForce,
     });
@@ -64,8 +69,10 @@ export function accountDisks(account: DisksAccount | null, reading: DisksReading
   const signals = reading.disks.flatMap(({ target, throttle }): DiskSignals[] => {
     const disk = disks.get(target);
     if (disk === undefined) return [];
-    const { atMs, counts, rates } = disk;
-    return [{ target, atMs, counters: counts.totals, rates, limited: limitedOf(target, throttle, reading, disks) }];
+    const { atMs, counts, rates, histogram } = disk;
+    const limited = limitedOf(target, throttle, reading, disks);
+    const signals = { target, atMs, counters: counts.totals, rates, limited };
+    return [{ ...signals, ...(histogram !== null && { histogram: histogram.signals }) }];
   });
   return { disks, signals };
 }

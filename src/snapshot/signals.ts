@@ -50,6 +50,26 @@ export interface DiskSignals {
    * QEMU has no counter for what a throttle held back, so how much that was is not known. Limits by cgroup are not judged.
    */
   readonly limited: boolean | null;
+  /** Where the class asks for it and QEMU has begun to count. */
+  readonly histogram?: DiskHistogramSignals;
+}
+
+/** How long requests took, by QEMU's histogram. */
+export interface DiskHistogramSignals {
+  /** Upper bounds of all bins but the last, ascending. */
+  readonly boundsSeconds: readonly number[];
+  /** Reads and writes of the last round, by bin; null until there are two readings to compare. */
+  readonly round: readonly number[] | null;
+  readonly read: HistogramTotals;
+  readonly write: HistogramTotals;
+}
+
+/** Counters, from the first reading of the histogram on. */
+export interface HistogramTotals {
+  /** Requests by bin: one bin more than bounds. */
+  readonly bins: readonly number[];
+  /** Time of all of them. */
+  readonly seconds: number;
 }
 
 /** Since QEMU began to count. Seconds are the sum over requests, waiting for the throttle included. */

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import fc from 'fast-check';
 import { DiskReadings, ROUND_MS } from '../../src/domains/disk-readings.js';
 import type { Domain } from '../../src/domains/types.js';
-import type { DiskReading, LibvirtOutcome } from '../../src/host/libvirt/client.js';
+import type { DiskReading, DisksOptions, LibvirtOutcome } from '../../src/host/libvirt/client.js';
 import { guestOn } from '../controls/some-guest.js';
 import { fakeDisk } from '../fakes/fake-tuning.js';
 
@@ -33,19 +33,21 @@ function guest(
 
 let nowMs: number;
 let asked: string[];
+let options: (DisksOptions | undefined)[];
 let learnt: string[];
 let answer: (uuid: string, id: number) => Answer | Promise<Answer>;
 let readings: DiskReadings;
 beforeEach(() => {
   nowMs = 1_000_000;
-  [asked, learnt] = [[], []];
+  [asked, learnt, options] = [[], [], []];
   // A call of a test before this one may come yet.
-  const log = asked;
+  const [log, with_] = [asked, options];
   answer = () => answered(reading('vda', 500));
   readings = new DiskReadings({
     libvirt: {
-      disks: async (uuid: string, id: number) => {
+      disks: async (uuid: string, id: number, how?: DisksOptions) => {
         log.push(`${uuid}:${id}`);
+        with_.push(how);
         return answer(uuid, id);
       },
     },
@@ -315,5 +317,65 @@ describe('rounds', () => {
     await readings.refresh(db);
     const at = await minutes(2, [db]);
     assert.deepEqual(at.get('db:1'), [11, 22]);
+  });
+});
+
+describe('histograms', () => {
+  const none = { histograms: { reads: null, writes: null, flushes: null }, histogramProblem: null };
+
+  test('are asked for when somebody looks at them, together with the rest', async () => {
+    const db = guest('db');
+    answer = () => answered(reading('vda', 0, none));
+    assert.equal(readings.throttle(db, 'vda'), null);
+    assert.equal(readings.histogram(db, 'vda'), null);
+    await rest();
+    assert.deepEqual(asked, ['db:1']);
+    assert.deepEqual(options, [{ histograms: true, monitorUsed: false }]);
+    assert.equal(readings.histogram(db, 'vda'), 'none');
+  });
+
+  test('are never asked for where nobody looks, and no more where nobody has looked for a round', async () => {
+    const db = guest('db');
+    readings.throttle(db, 'vda');
+    await rest();
+    assert.equal(options.at(-1)?.histograms, false);
+    readings.histogram(db, 'vda');
+    await rest();
+    assert.equal(options.at(-1)?.histograms, true, 'at once, though it was asked about just now');
+    nowMs += ROUND_MS + 1;
+    await readings.refresh(db);
+    assert.equal(options.at(-1)?.histograms, false);
+  });
+
+  test('a problem is not asked about again and again', async () => {
+    const db = guest('db');
+    answer = () => answered(reading('vda', 0, { histogramProblem: 'old' }));
+    for (let look = 0; look < 5; look++) {
+      assert.equal(readings.histogram(db, 'vda'), null);
+      await rest();
+      nowMs += 10_000;
+    }
+    assert.equal(asked.length, 1);
+    assert.equal(readings.of(db, 'vda')?.histogramProblem, 'old');
+  });
+
+  test('a monitor that we have used is known to be used, for that instance', async () => {
+    const db = guest('db');
+    readings.usedMonitor('db', 1);
+    await readings.refresh(db);
+    await readings.refresh(guest('db', { id: 2 }));
+    assert.deepEqual(
+      options.map((one) => one?.monitorUsed),
+      [true, false],
+    );
+  });
+
+  test('in doubt they are not known until QEMU has been asked again', async () => {
+    const db = guest('db');
+    answer = () => answered(reading('vda', 0, none));
+    readings.histogram(db, 'vda');
+    await rest();
+    readings.doubt('db');
+    assert.equal(readings.histogram(db, 'vda'), null);
   });
 });

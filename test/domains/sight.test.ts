@@ -78,9 +78,13 @@ test('of a guest that is not there nothing can be seen, and nothing is denied', 
 });
 
 test('addresses of devices are taken apart: a target, a tap with its direction, and what is neither', () => {
-  const readings: Pick<DiskReadings, 'of' | 'throttle'> = {
-    of: (_domain, target) => ({ throttleProblem: target === 'vdb' ? 'none' : null }) as DiskReading,
+  const readings: Pick<DiskReadings, 'of' | 'throttle' | 'histogram'> = {
+    of: (_domain, target) =>
+      (target === 'vdb'
+        ? { throttleProblem: 'none', histogramProblem: 'old' }
+        : { throttleProblem: null }) as DiskReading,
     throttle: (_domain, target) => `throttle of ${target}`,
+    histogram: (_domain, target) => `histogram of ${target}`,
   };
   const devices = deviceSight(readings, {
     read: (_domain: Domain, device: string, direction: 'in' | 'out') => `${device} ${direction}`,
@@ -88,6 +92,7 @@ test('addresses of devices are taken apart: a target, a tap with its direction, 
   } as never);
   const read = (path: string) => devices.read(domain, { path });
   assert.equal(read('qemu:vda'), 'throttle of vda');
+  assert.equal(read('qemu-histogram:vda'), 'histogram of vda');
   assert.equal(read('tap:vnet0/in'), 'vnet0 in');
   assert.equal(read('tap:a/b/out'), 'a/b out');
   assert.deepEqual([read('tap:vnet0'), read('tap:vnet0/both'), read('nonsense')], [null, null, null]);
@@ -95,6 +100,8 @@ test('addresses of devices are taken apart: a target, a tap with its direction, 
     [devices.problem(domain, { path: 'qemu:vda' }), devices.problem(domain, { path: 'qemu:vdb' })],
     [null, 'none'],
   );
+  const problem = (path: string) => devices.problem(domain, { path });
+  assert.deepEqual([problem('qemu-histogram:vda'), problem('qemu-histogram:vdb')], [null, 'old']);
 });
 
 test('a tap is read only if it is the guest’s, and one that is gone is not known', () => {

@@ -26,6 +26,7 @@ import type {
 import type {
   DiskCounters,
   DiskReading,
+  DisksOptions,
   LibvirtClient,
   LibvirtEvent,
   LibvirtOutcome,
@@ -121,6 +122,10 @@ interface FakeDomain {
   counters: Map<string, DiskCounters>;
   /** Target → what QEMU was told by others than libvirt. */
   readonly behindLibvirt: Map<string, DiskThrottle>;
+  /** Target → boundaries of its histograms. */
+  readonly histograms: Map<string, readonly number[]>;
+  /** Its monitor was asked by hand since it started. */
+  tainted: boolean;
 }
 
 const NO_COUNTERS: DiskCounters = {
@@ -206,6 +211,8 @@ export class FakeLibvirt implements LibvirtClient {
       },
       counters: new Map(),
       behindLibvirt: new Map(),
+      histograms: new Map(),
+      tainted: false,
     });
     this.#lifecycle(uuid, 'defined');
     return uuid;
@@ -258,6 +265,8 @@ export class FakeLibvirt implements LibvirtClient {
     });
     domain.counters.clear();
     domain.behindLibvirt.clear();
+    domain.histograms.clear();
+    domain.tainted = false;
     if (event === 'stopped') this.#lifecycle(uuid, 'shutdown');
     this.#lifecycle(uuid, event);
     if (!domain.persistent) this.#domains.delete(uuid);
@@ -303,6 +312,8 @@ export class FakeLibvirt implements LibvirtClient {
     });
     domain.counters.clear();
     domain.behindLibvirt.clear();
+    domain.histograms.clear();
+    domain.tainted = false;
     this.#lifecycle(uuid, 'stopped', 4);
   }
 
@@ -363,6 +374,7 @@ export class FakeLibvirt implements LibvirtClient {
     this.#changeTuning(uuid, ({ disks }) => ({ disks: disks.filter((disk) => disk.target !== target) }));
     this.#domain(uuid).counters.delete(target);
     this.#domain(uuid).behindLibvirt.delete(target);
+    this.#domain(uuid).histograms.delete(target);
     this.emit({ kind: 'device', uuid });
   }
 
@@ -391,6 +403,10 @@ export class FakeLibvirt implements LibvirtClient {
   }
 
   /** What QEMU counts for a disk from now on; what is not given stays. */
+  isTainted(uuid: string): boolean {
+    return this.#domain(uuid).tainted;
+  }
+
   setCounters(uuid: string, target: string, counters: Partial<DiskCounters>): void {
     const { counters: all } = this.#domain(uuid);
     all.set(target, { ...(all.get(target) ?? NO_COUNTERS), ...counters });
@@ -553,14 +569,16 @@ export class FakeLibvirt implements LibvirtClient {
     return this.#tune(uuid, made) ?? (made.length < calls.length ? other : null) ?? { ok: true, value: null };
   }
 
-  async disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
+  async disks(uuid: string, id: number, options?: DisksOptions): Promise<LibvirtOutcome<readonly DiskReading[]>> {
     const failure = (await this.#reach({ op: 'disks', uuid })) ?? this.#otherInstance(uuid, id);
     if (failure !== null) return failure;
     const domain = this.#domain(uuid);
     if (this.#occupied.has(uuid)) {
       return { ok: false, failure: 'refused', message: 'libvirt is busy with another call about this guest' };
     }
-    return { ok: true, value: structuredClone(domain.facts.tuning.disks.map((disk) => reading(domain, disk))) };
+    const readings = domain.facts.tuning.disks.map((disk) => reading(domain, disk));
+    const value = options?.histograms === true ? readings.map((one) => withHistograms(domain, one)) : readings;
+    return { ok: true, value: structuredClone(value) };
   }
 
   async setOriginals(uuid: string, id: number, xml: string | null): Promise<LibvirtOutcome<null>> {
@@ -785,6 +803,11 @@ export class FakeLibvirt implements LibvirtClient {
         else first ??= { ok: false, failure: 'refused', message: `label: ${problem}` };
         continue;
       }
+      if (call.call === 'histogram') {
+        domain.tainted = true;
+        if (call.boundariesNs === null) domain.histograms.delete(call.disk);
+        else domain.histograms.set(call.disk, call.boundariesNs);
+      }
       const tuned = applyTune(domain.facts.tuning, domain.facts.vcpusOnline, call);
       if (!tuned.ok) {
         first ??= { ok: false, failure: 'refused', message: tuned.message };
@@ -846,6 +869,13 @@ function reading(domain: FakeDomain, disk: DiskDevice): DiskReading {
   }
   const now = canonicalThrottle(domain.behindLibvirt.get(target) ?? throttle);
   return { target, throttle: now, throttleProblem: null, counters };
+}
+
+function withHistograms({ histograms }: FakeDomain, one: DiskReading): DiskReading {
+  const boundariesNs = histograms.get(one.target);
+  const empty = boundariesNs && { boundariesNs, bins: [...boundariesNs.map(() => 0), 0], totalNs: 0 };
+  const kind = empty ?? null;
+  return { ...one, histograms: { reads: kind, writes: kind, flushes: kind }, histogramProblem: null };
 }
 
 export function uuidOfName(name: string): string {

@@ -121,7 +121,8 @@ export function applyTune(tuning: Tuning, vcpus: number, call: TuneCall): Tuned 
       return { ok: true, tuning: { ...tuning, pins: { ...tuning.pins, [call.vcpu]: list } }, announced };
     }
     case 'seclabel':
-      // Of the definition, not of what runs.
+    case 'histogram':
+      // Of the definition, not of what runs; QEMU's own, of which libvirt knows nothing.
       return { ok: true, tuning, announced: null };
   }
 }

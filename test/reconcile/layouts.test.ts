@@ -18,7 +18,7 @@ import { EmulatedBench, GIB } from './emulated-bench.js';
 const everyKey = (via: 'qemu' | 'cgroup'): string => `
   cpu: { guarantee: 40%, limit: 50%, burst: 20ms, pin: "0-3" }
   memory: { guarantee: 512MiB, limit: 2GiB, high: 1536MiB, swap: 256MiB, merge: true }
-  disk: { weight: 400, via: ${via}, limit: { read: 10MiB/s, write: 20MiB/s, read-iops: 100, write-iops: 200 } }
+  disk: { weight: 400, histogram: true, via: ${via}, limit: { read: 10MiB/s, write: 20MiB/s, read-iops: 100, write-iops: 200 } }
   network: { limit: { in: 10Mbit/s, out: { average: 5Mbit/s, burst: 64KiB } } }
   svirt: { required: true }`;
 

@@ -60,7 +60,19 @@ const SIGNATURES = {
   virDomainResume: ['int', ['void *']],
   virDomainAbortJob: ['int', ['void *']],
   virDomainSetMetadata: ['int', ['void *', 'int', 'str', 'str', 'str', 'uint']],
-} as const satisfies Record<string, readonly [NativeType, readonly NativeType[]]>;
+} as const satisfies Signatures;
+
+/** Of libvirt-qemu.so.0 (libvirt-qemu.h): not on every host. */
+const QEMU_SIGNATURES = {
+  virDomainQemuMonitorCommand: ['int', ['void *', 'str', 'void *', 'uint']],
+} as const satisfies Signatures;
+
+/** Of libvirt.so.0 since 7.1. */
+const MESSAGE_SIGNATURES = {
+  virDomainGetMessages: ['int', ['void *', 'void *', 'uint']],
+} as const satisfies Signatures;
+
+type Signatures = Record<string, readonly [NativeType, readonly NativeType[]]>;
 
 type Value<T extends NativeType> = T extends 'void'
   ? undefined
@@ -73,11 +85,12 @@ type Value<T extends NativeType> = T extends 'void'
 type Argument<T extends NativeType> = T extends 'void *' ? Pointer | ArrayBufferView : Value<T>;
 type Arguments<T extends readonly NativeType[]> = { -readonly [K in keyof T]: Argument<T[K]> };
 
-export type LibvirtLibrary = {
-  readonly [K in keyof typeof SIGNATURES]: (
-    ...args: Arguments<(typeof SIGNATURES)[K][1]>
-  ) => Value<(typeof SIGNATURES)[K][0]>;
+type Library<S extends Signatures> = {
+  readonly [K in keyof S]: (...args: Arguments<S[K][1]>) => Value<S[K][0]>;
 };
+
+export type LibvirtLibrary = Library<typeof SIGNATURES>;
+export type MonitorLibrary = Library<typeof QEMU_SIGNATURES> & Library<typeof MESSAGE_SIGNATURES>;
 
 /** virTypedParameter: `char field[80]; int type; union { … char *s; } value`. */
 export const TYPED_PARAMETER = { size: 96, fieldLength: 80, typeOffset: 80, valueOffset: 88 } as const;
@@ -95,6 +108,7 @@ export const VIR_DOMAIN_SAVE_IMAGE_XML_SECURE = 1;
 export const VIR_DOMAIN_SAVE_PAUSED = 1 << 2;
 export const VIR_DOMAIN_START_PAUSED = 1;
 export const VIR_DOMAIN_METADATA_ELEMENT = 2;
+export const VIR_DOMAIN_MESSAGE_TAINTING = 1 << 1;
 export const VIR_DOMAIN_STATS_STATE = 1;
 export const VIR_DOMAIN_STATS_BLOCK = 1 << 5;
 export const VIR_CONNECT_LIST_DOMAINS_PERSISTENT = 1 << 2;
@@ -138,7 +152,7 @@ export function bindLibvirt():
   const libc = loadLibrary('libc.so.6');
   if (!libc.ok) return libc;
   try {
-    const libvirt = bindAll(loaded.library);
+    const libvirt = bindAll(loaded.library, SIGNATURES);
     // The handler is global to the process and runs on whichever thread fails, so it must not be JavaScript (koffi
     // aborts). labs(3) does as a C function without effect: it gets userData, here 0, as its argument.
     libvirt.virSetErrorFunc(null, libc.library.address('labs'));
@@ -148,10 +162,30 @@ export function bindLibvirt():
   }
 }
 
-function bindAll(libvirt: NativeLibrary): LibvirtLibrary {
-  const bound: Record<string, unknown> = {};
-  for (const [name, [result, parameters]] of Object.entries(SIGNATURES)) {
-    bound[name] = libvirt.bind(name, result, parameters);
+/**
+ * What takes to a guest's monitor and tells whether anybody has been there. Call `bindLibvirt` first.
+ * @returns the functions, or why there are none.
+ */
+export function bindMonitor():
+  | { readonly ok: true; readonly monitor: MonitorLibrary }
+  | { readonly ok: false; readonly reason: string } {
+  const qemu = loadLibrary('libvirt-qemu.so.0');
+  if (!qemu.ok) return qemu;
+  const libvirt = loadLibrary('libvirt.so.0');
+  if (!libvirt.ok) return libvirt;
+  try {
+    const messages = bindAll(libvirt.library, MESSAGE_SIGNATURES);
+    return { ok: true, monitor: { ...bindAll(qemu.library, QEMU_SIGNATURES), ...messages } };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ok: false, reason: `libvirt is too old to say whether a guest's monitor was used: ${reason}` };
   }
-  return bound as LibvirtLibrary;
+}
+
+function bindAll<S extends Signatures>(library: NativeLibrary, signatures: S): Library<S> {
+  const bound: Record<string, unknown> = {};
+  for (const [name, [result, parameters]] of Object.entries(signatures)) {
+    bound[name] = library.bind(name, result, parameters);
+  }
+  return bound as Library<S>;
 }

@@ -55,7 +55,7 @@ function make(open: Connection, call: Call): LibvirtOutcome<CallValue> {
     case 'facts':
       return readFacts(open, call.uuid);
     case 'disks':
-      return readDisks(open, call.uuid, call.id);
+      return readDisks(open, call.uuid, call.id, call.options);
     case 'tune':
       return tune(open, call.uuid, call.id, call.calls);
     case 'setOriginals':

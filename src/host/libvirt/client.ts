@@ -78,6 +78,11 @@ export type TuneCall =
   /** virDomainPinVcpuFlags. There is no taking off: a pin to all CPUs stays in the XML. */
   | { readonly call: 'pin'; readonly vcpu: number; readonly cpus: readonly number[] }
   /**
+   * block-latency-histogram-set through virDomainQemuMonitorCommand, which taints the domain until its next start. Alike for
+   * reads, writes and flushes; null takes them off. Where the disk has these boundaries nothing is sent: it would count anew.
+   */
+  | { readonly call: 'histogram'; readonly disk: string; readonly boundariesNs: readonly number[] | null }
+  /**
    * virDomainDefineXMLFlags: the `<seclabel>` for SELinux of the persistent definition, for the next start. `text`: `dynamic` |
    * `dynamic BASELABEL` | `static LABEL[ relabel=no]` | `none`. `dynamic` takes the element out: the definition is again what it
    * was before there was one. libvirt takes a label that the host cannot give, and refuses the start then.
@@ -96,6 +101,23 @@ export interface DiskCounters {
   readonly flushNs: bigint;
 }
 
+/** QEMU's histogram of one kind of request. */
+export interface LatencyHistogram {
+  /** Upper bounds, ascending; a request of just that time is in the next bin. */
+  readonly boundariesNs: readonly number[];
+  /** Requests since it was set: one bin more than boundaries, the last for what took longer than all. */
+  readonly bins: readonly number[];
+  /** Time of all requests of this kind since QEMU started, read with the bins. */
+  readonly totalNs: number;
+}
+
+/** Those of one disk; null: none is set. */
+export interface DiskHistograms {
+  readonly reads: LatencyHistogram | null;
+  readonly writes: LatencyHistogram | null;
+  readonly flushes: LatencyHistogram | null;
+}
+
 /** What QEMU itself says of one disk. */
 export interface DiskReading {
   readonly target: string;
@@ -104,6 +126,20 @@ export interface DiskReading {
   /** Why not, in libvirt's words; null when there is one. */
   readonly throttleProblem: string | null;
   readonly counters: DiskCounters | null;
+  /** Undefined: not asked for, or not known. Without an answer of QEMU's none where nobody has used the guest's monitor. */
+  readonly histograms?: DiskHistograms;
+  /** Why there can be none; null when there can. */
+  readonly histogramProblem?: string | null;
+}
+
+export interface DisksOptions {
+  /**
+   * Ask for histograms too, which takes a monitor command: made only where libvirt says that one has been made since the guest
+   * started, so that no reading ever taints a guest, or where `monitorUsed` says so.
+   */
+  readonly histograms: boolean;
+  /** We have used the monitor of this instance: libvirtd may say so in a language of its own. */
+  readonly monitorUsed: boolean;
 }
 
 /**
@@ -185,7 +221,7 @@ export interface LibvirtClient extends LibvirtSaving {
    * Asks QEMU, by its monitor, what it does with each disk. A guest whose monitor hangs is quarantined by this; one that
    * libvirt is busy with is refused at once. One guest at a time, after all other calls.
    */
-  disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>>;
+  disks(uuid: string, id: number, options?: DisksOptions): Promise<LibvirtOutcome<readonly DiskReading[]>>;
   /** Sets, or with null removes, our element in the live metadata. */
   setOriginals(uuid: string, id: number, xml: string | null, mayBegin?: () => boolean): Promise<LibvirtOutcome<null>>;
 }

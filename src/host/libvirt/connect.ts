@@ -9,6 +9,7 @@ import { CallPool } from './call-pool.js';
 import { startCallThread } from './call-thread.js';
 import type {
   DiskReading,
+  DisksOptions,
   LibvirtClient,
   LibvirtEvent,
   LibvirtOutcome,
@@ -203,8 +204,8 @@ class WorkerLibvirtClient implements LibvirtClient {
     return calls.length === 0 ? { ok: true, value: null } : this.#call({ op: 'tune', uuid, id, calls }, mayBegin);
   }
 
-  disks(uuid: string, id: number): Promise<LibvirtOutcome<readonly DiskReading[]>> {
-    return this.#call({ op: 'disks', uuid, id });
+  disks(uuid: string, id: number, options?: DisksOptions): Promise<LibvirtOutcome<readonly DiskReading[]>> {
+    return this.#call({ op: 'disks', uuid, id, ...(options && { options }) });
   }
 
   setOriginals(uuid: string, id: number, xml: string | null, mayBegin?: () => boolean): Promise<LibvirtOutcome<null>> {

@@ -5,7 +5,8 @@
 import { type DiskThrottle, THROTTLE_FIELDS, type ThrottleField } from '../../domains/types.js';
 import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
-import type { DiskCounters, DiskReading, LibvirtOutcome } from './client.js';
+import type { DiskCounters, DiskReading, DisksOptions, LibvirtOutcome } from './client.js';
+import { withHistograms } from './disk-histograms.js';
 import { type Connection, failed, pointerOf, readStatsRecords, withInstance } from './domain-call.js';
 import { mayNameGroup, parseTuning } from './domain-xml.js';
 import { decodeTypedParameters, type TypedValues } from './typed-parameters.js';
@@ -16,29 +17,41 @@ const PARAMETERS_MAX = 32;
 /**
  * Waits for QEMU, but not for anyone else who waits for it: refused for a guest that libvirt is busy with.
  */
-export function readDisks(connection: Connection, uuid: string, id: number): LibvirtOutcome<readonly DiskReading[]> {
+export function readDisks(
+  connection: Connection,
+  uuid: string,
+  id: number,
+  options: DisksOptions = { histograms: false, monitorUsed: false },
+): LibvirtOutcome<readonly DiskReading[]> {
   return withInstance(connection, uuid, id, (domain) => {
-    const counted = readCounters(connection, domain);
-    if (!counted.ok) return counted;
-    const disks = [...counted.value];
-    if (disks.length === 0) return { ok: true, value: [] };
-    if (disks.every(([, counters]) => counters === null)) return withoutAsking(connection, domain);
-    const readings: DiskReading[] = [];
-    for (const [target, counters] of disks) {
-      const throttle = readThrottle(connection, domain, target);
-      if (!throttle.ok && throttle.failure !== 'refused') return throttle;
-      readings.push({
-        target,
-        throttle: throttle.ok ? throttle.value : null,
-        throttleProblem: throttle.ok ? null : throttle.message,
-        counters,
-      });
-    }
-    // QEMU names a group for every disk that has a limit.
-    if (readings.every(({ throttle }) => (throttle?.group ?? null) === null)) return { ok: true, value: readings };
-    const groups = readGroups(connection, domain);
-    return groups.ok ? { ok: true, value: readings.map((reading) => named(reading, groups.value)) } : groups;
+    const read = readAll(connection, domain);
+    return read.ok && options.histograms && read.value.length > 0
+      ? withHistograms(connection, domain, read.value, options)
+      : read;
   });
+}
+
+function readAll(connection: Connection, domain: Pointer): LibvirtOutcome<readonly DiskReading[]> {
+  const counted = readCounters(connection, domain);
+  if (!counted.ok) return counted;
+  const disks = [...counted.value];
+  if (disks.length === 0) return { ok: true, value: [] };
+  if (disks.every(([, counters]) => counters === null)) return withoutAsking(connection, domain);
+  const readings: DiskReading[] = [];
+  for (const [target, counters] of disks) {
+    const throttle = readThrottle(connection, domain, target);
+    if (!throttle.ok && throttle.failure !== 'refused') return throttle;
+    readings.push({
+      target,
+      throttle: throttle.ok ? throttle.value : null,
+      throttleProblem: throttle.ok ? null : throttle.message,
+      counters,
+    });
+  }
+  // QEMU names a group for every disk that has a limit.
+  if (readings.every(({ throttle }) => (throttle?.group ?? null) === null)) return { ok: true, value: readings };
+  const groups = readGroups(connection, domain);
+  return groups.ok ? { ok: true, value: readings.map((reading) => named(reading, groups.value)) } : groups;
 }
 
 /** Target → counters, in libvirt's order; null where QEMU has none, or was not asked. */

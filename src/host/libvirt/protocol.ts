@@ -2,7 +2,7 @@
  * What passes between the main thread and the libvirt threads. Plain data for the structured clone (bigint included).
  */
 import type { DomainFacts } from '../../domains/types.js';
-import type { DiskReading, LibvirtEvent, LibvirtOutcome, ListedDomain, TuneCall } from './client.js';
+import type { DiskReading, DisksOptions, LibvirtEvent, LibvirtOutcome, ListedDomain, TuneCall } from './client.js';
 import type { SavedImage } from './saving.js';
 
 /** One call, to be made synchronously on a call worker. */
@@ -10,7 +10,7 @@ export type Call =
   | SaveCall
   | { readonly op: 'list' }
   | { readonly op: 'facts'; readonly uuid: string }
-  | { readonly op: 'disks'; readonly uuid: string; readonly id: number }
+  | { readonly op: 'disks'; readonly uuid: string; readonly id: number; readonly options?: DisksOptions }
   | { readonly op: 'tune'; readonly uuid: string; readonly id: number | null; readonly calls: readonly TuneCall[] }
   | { readonly op: 'setOriginals'; readonly uuid: string; readonly id: number; readonly xml: string | null };
 

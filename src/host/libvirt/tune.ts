@@ -9,6 +9,7 @@ import type { Pointer } from '../ffi.js';
 import * as c from './bindings.js';
 import type { LibvirtOutcome, TuneCall } from './client.js';
 import { setSeclabel } from './definition.js';
+import { setHistogram } from './disk-histograms.js';
 import { type Connection, done, type Failed, failed, withInstance } from './domain-call.js';
 import { mayNameGroup, parseTuning } from './domain-xml.js';
 import { type TypedParameter, withTypedParameters } from './typed-parameters.js';
@@ -88,6 +89,8 @@ function make(connection: Connection, domain: Pointer, call: LiveCall): LibvirtO
       const cpus = cpuMap(call.cpus);
       return done(connection, libvirt.virDomainPinVcpuFlags(domain, call.vcpu, cpus, cpus.length, LIVE));
     }
+    case 'histogram':
+      return setHistogram(connection, domain, call);
   }
 }
 
@@ -191,6 +194,7 @@ function cpuMap(cpus: readonly number[]): Uint8Array {
 function named(call: TuneCall, message: string): string {
   switch (call.call) {
     case 'throttle':
+    case 'histogram':
       return `disk ${call.disk}: ${message}`;
     case 'bandwidth':
       return `interface ${call.device}: ${message}`;
