@@ -18,6 +18,11 @@ import { cpuStat, memoryFiles, PRESSURE, processStat, schedstat } from './fixtur
 export const VCPUS = 2;
 const NAMES = ['db', 'web', 'batch'] as const;
 
+/** A third of the guests in each class. */
+export function nameOf(index: number): string {
+  return `${NAMES[index % NAMES.length]}-${index}`;
+}
+
 /** Three classes, all with objectives, each a third of the guests. `batchLimit`: of class `batch`, to have something to edit. */
 export function policyText(batchLimit = '40%'): string {
   const objective = 'objectives: [{ sli: cpu.delivered, at-least: 95%, of: 99.9%, window: 30d }]';
@@ -86,7 +91,7 @@ export class FixtureHost {
   }
 
   addGuest(index: number): GuestOnTree {
-    const name = `${NAMES[index % NAMES.length]}-${index}`;
+    const name = nameOf(index);
     const disk = { target: 'vda', path: `/var/lib/libvirt/images/${name}.qcow2` };
     const uuid = this.libvirt.define({ name, vcpus: VCPUS, disks: [disk] });
     const id = this.libvirt.startDomain(uuid);

@@ -13,9 +13,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stopOnSignals } from '../test/support/cleanup.js';
 import { ROOT } from '../test/support/paths.js';
-import { GOALS, judge, merged } from './goals.js';
+import { type Check, judge, merged } from './goals.js';
+import { growthResult } from './growth.js';
 import { machineFacts } from './machine.js';
-import { MEASUREMENTS } from './measurements.js';
+import { MEASUREMENTS, SHORT_MEASUREMENTS } from './measurements.js';
 import { number, type Run, renderPage } from './page.js';
 import type { Result } from './result.js';
 import { MEMORY_DIRECTORY } from './scratch.js';
@@ -23,9 +24,14 @@ import { MEMORY_DIRECTORY } from './scratch.js';
 const MEASURE = fileURLToPath(new URL('./measure.js', import.meta.url));
 /** Of one measurement; none takes a third of it on a quiet machine. */
 const LIMIT_MS = 600_000;
-const SHORT = ['steady-cycle', 'stalls'];
 /** What `--short` fails for. A ratio to C needs a quiet machine and is none of them. */
-const SHORT_CHECKS = ['writes', 'growth-cycle', 'stall'];
+const SHORT_CHECKS: readonly Check[] = [
+  { id: 'writes-200', at: 'writes at rest, 200 guests', compare: 'equal to', limit: 0, unit: '' },
+  { id: 'writes-800', at: 'writes at rest, 800 guests', compare: 'equal to', limit: 0, unit: '' },
+  // Two sizes and few rounds on a busy machine: what is wrong in kind shows (1.5 and more), what is dear does not.
+  { id: 'growth-cycle', at: 'growth exponent of a cycle', compare: 'at most', limit: 1.3, unit: '' },
+  { id: 'stall', at: 'stall of the event loop, median of cycles', compare: 'at most', limit: 25, unit: 'ms' },
+];
 
 const { values } = parseArgs({
   options: {
@@ -34,8 +40,9 @@ const { values } = parseArgs({
     print: { type: 'boolean', default: false },
   },
 });
-const chosen = values.only?.split(',') ?? (values.short ? SHORT : MEASUREMENTS.map(({ name }) => name));
-const measurements = MEASUREMENTS.filter(({ name }) => chosen.includes(name));
+const all = values.short ? SHORT_MEASUREMENTS : MEASUREMENTS;
+const only = values.only?.split(',');
+const measurements = all.filter(({ name }) => only?.some((one) => name.startsWith(one)) ?? true);
 
 let stopCurrent: () => Promise<void> = async () => undefined;
 stopOnSignals(() => stopCurrent());
@@ -52,6 +59,8 @@ for (const { name, gives } of measurements) {
   results.push({ name, ...result });
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
 }
+
+results.push({ name: 'growth', ...growthResult(results, values.short) });
 
 const run: Run = { machine: machineFacts(), date: new Date().toISOString().slice(0, 10), results };
 if (values.short) process.exitCode = reportShort(run);
@@ -89,10 +98,12 @@ function measure(name: string): Promise<Result> {
 function reportShort(short: Run): number {
   const { figures, missing } = merged(short.results);
   let failed = 0;
-  for (const check of GOALS.flatMap(({ checks }) => checks).filter(({ id }) => SHORT_CHECKS.includes(id))) {
+  for (const check of SHORT_CHECKS) {
     const judged = judge(check, figures, missing);
     const found = judged.figure === null ? judged.reason : `${number(judged.figure.value)} ${check.unit}`.trim();
-    console.log(`${judged.verdict.padEnd(8)} ${check.id}: ${found} (${check.compare} ${check.limit} ${check.unit})`);
+    console.log(
+      `${judged.verdict.padEnd(8)} ${check.at}: ${found} (${check.compare} ${`${check.limit} ${check.unit}`.trim()})`,
+    );
     if (judged.verdict !== 'reached') failed++;
   }
   return failed === 0 ? 0 : 1;

@@ -1,13 +1,13 @@
 /** One measurement in a process of its own: `measure NAME [--short]`. The result is JSON on descriptor 3. */
 import { writeSync } from 'node:fs';
-import { MEASUREMENTS } from './measurements.js';
+import { MEASUREMENTS, SHORT_MEASUREMENTS } from './measurements.js';
 import { NotRun, type Result } from './result.js';
 import { cleanUpOnSignals, cleanup } from './scratch.js';
 
 const RESULT_FD = 3;
 
 const [name, ...flags] = process.argv.slice(2);
-const measurement = MEASUREMENTS.find((one) => one.name === name);
+const measurement = [...MEASUREMENTS, ...SHORT_MEASUREMENTS].find((one) => one.name === name);
 if (measurement === undefined)
   throw new Error(`no measurement "${name}"; there are ${MEASUREMENTS.map((one) => one.name).join(', ')}`);
 cleanUpOnSignals();

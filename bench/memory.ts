@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { residentMib } from './cpu.js';
 import { FixtureDaemon } from './fixture-daemon.js';
 import { number } from './page.js';
-import type { Figure, Measurement, Missing, Result } from './result.js';
+import type { Figure, Measurement, Result } from './result.js';
 import { cleanup } from './scratch.js';
-import { growthExponent, median } from './statistics.js';
+import { median } from './statistics.js';
 
-const COUNTS = [0, 600, 1000, 5000] as const;
+const KERNEL_AT = 600;
 const SKELETON = fileURLToPath(new URL('./skeleton.js', import.meta.url));
 const CYCLE_MS = 1000;
 /** Long enough for compilers and collectors to have come to rest. */
@@ -44,13 +44,13 @@ export function kernelUse(pid: number): KernelUse {
 interface Sampled {
   readonly rss: readonly number[];
   readonly kernel: KernelUse;
-  readonly ready: number;
+  readonly compliant: number;
 }
 
 async function daemonAt(count: number): Promise<Sampled> {
   const daemon = new FixtureDaemon(count);
   const pause = Math.max(CYCLE_MS, count * 1.5);
-  const readyMs = await daemon.start({ cycle: `${pause}ms` });
+  await daemon.start({ cycle: `${pause}ms` });
   const rss: number[] = [];
   for (let cycle = 0; cycle < WARM_CYCLES + SAMPLES; cycle++) {
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -58,11 +58,10 @@ async function daemonAt(count: number): Promise<Sampled> {
     if (cycle >= WARM_CYCLES) rss.push(residentMib(daemon.pid));
   }
   const page = await daemon.get('/metrics');
-  const guests = page.text.match(/^virtsla_domain_compliant\{.* 1$/gm)?.length ?? 0;
+  const compliant = page.text.match(/^virtsla_domain_compliant\{.* 1$/gm)?.length ?? 0;
   const kernel = kernelUse(daemon.pid);
-  if (process.env.BENCH_DEBUG !== undefined) console.error(daemon.log.slice(-2000));
   await daemon.stop();
-  return { rss, kernel, ready: guests + 0 * readyMs };
+  return { rss, kernel, compliant };
 }
 
 async function skeletonAt(): Promise<number[]> {
@@ -78,51 +77,44 @@ async function skeletonAt(): Promise<number[]> {
   return rss;
 }
 
-export const memoryMeasurement: Measurement = {
-  name: 'memory',
-  gives: ['rss-0', 'rss-600', 'rss-1000', 'rss-5000', 'rss-skeleton', 'kernel-memory', 'growth-rss'],
-  async run(): Promise<Result> {
-    const figures: Figure[] = [];
-    const missing: Missing[] = [];
-    const notes: string[] = [];
-    const raw: Record<string, readonly number[]> = {};
-    const medians = new Map<number, number>();
-    let bare: KernelUse | null = null;
-    for (const count of COUNTS) {
-      const { rss, kernel, ready } = await daemonAt(count);
-      raw[`rss-${count}.mib`] = rss;
-      notes.push(
-        `Resident memory at ${count} guests: ${number(median(rss))} MiB; ${kernel.descriptors} descriptors, ${kernel.watches} watches; ${ready} guests compliant.`,
-      );
-      bare ??= kernel;
-      if (ready < count) {
-        missing.push({ id: `rss-${count}`, reason: `${ready} of ${count} guests are compliant`, missed: true });
-        continue;
+/** At one size. Without guests also against the skeleton; at 600 also what the kernel keeps. */
+export function memoryAt(count: number): Measurement {
+  const id = `rss-${count}`;
+  const gives = [id, ...(count === 0 ? ['rss-skeleton'] : []), ...(count === KERNEL_AT ? ['kernel-memory'] : [])];
+  return {
+    name: id,
+    gives,
+    async run(): Promise<Result> {
+      const { rss, kernel, compliant } = await daemonAt(count);
+      const mib = median(rss);
+      const raw: Record<string, readonly number[]> = { [`${id}.mib`]: rss };
+      const notes = [
+        `Resident memory at ${count} guests: ${number(mib)} MiB; ${kernel.descriptors} descriptors, ${kernel.watches} watches; ${compliant} guests compliant.`,
+      ];
+      if (compliant < count) {
+        const reason = `${compliant} of ${count} guests are compliant`;
+        return { figures: [], missing: gives.map((one) => ({ id: one, reason, missed: true })), notes, raw };
       }
-      medians.set(count, median(rss));
-      figures.push({ id: `rss-${count}`, value: median(rss), shown: 'VmRSS' });
-      if (count === 600) {
-        const descriptors = (kernel.descriptors - bare.descriptors) / count;
-        const watches = (kernel.watches - bare.watches) / count;
-        const kb = descriptors * DESCRIPTOR_KB + watches * WATCH_KB;
-        const shown = `${number(descriptors)} descriptors of ${DESCRIPTOR_KB} KB and ${number(watches)} watches of ${WATCH_KB} KB`;
-        figures.push({ id: 'kernel-memory', value: kb, shown });
+      const figures: Figure[] = [{ id, value: mib, shown: 'VmRSS' }];
+      if (count === KERNEL_AT) figures.push(await kernelFigure(kernel, count));
+      if (count === 0) {
+        const skeleton = await skeletonAt();
+        raw['rss-skeleton.mib'] = skeleton;
+        const shown = `${number(mib)} against ${number(median(skeleton))} MiB`;
+        figures.push({ id: 'rss-skeleton', value: mib / median(skeleton), shown });
       }
-    }
-    const skeleton = await skeletonAt();
-    raw['rss-skeleton.mib'] = skeleton;
-    const empty = medians.get(0);
-    if (empty !== undefined) {
-      const shown = `${number(empty)} against ${number(median(skeleton))} MiB`;
-      figures.push({ id: 'rss-skeleton', value: empty / median(skeleton), shown });
-    }
-    const over = [600, 1000, 5000].flatMap((count) => {
-      const mib = medians.get(count);
-      return mib === undefined || empty === undefined ? [] : [{ count, cost: mib - empty }];
-    });
-    const growth = over.length === 3 ? growthExponent(over) : null;
-    if (growth !== null) figures.push({ id: 'growth-rss', value: growth, growth, shown: 'over that at 0' });
-    else missing.push({ id: 'growth-rss', reason: 'not every size has a figure', missed: true });
-    return { figures, missing, notes, raw };
-  },
-};
+      return { figures, notes, raw, costs: [{ what: 'rss', count, cost: mib }] };
+    },
+  };
+}
+
+async function kernelFigure(kernel: KernelUse, count: number): Promise<Figure> {
+  const empty = new FixtureDaemon(0);
+  await empty.start();
+  const bare = kernelUse(empty.pid);
+  await empty.stop();
+  const descriptors = (kernel.descriptors - bare.descriptors) / count;
+  const watches = (kernel.watches - bare.watches) / count;
+  const shown = `${number(descriptors)} descriptors of ${DESCRIPTOR_KB} KB and ${number(watches)} watches of ${WATCH_KB} KB`;
+  return { id: 'kernel-memory', value: descriptors * DESCRIPTOR_KB + watches * WATCH_KB, shown };
+}

@@ -14,11 +14,10 @@ import { number } from './page.js';
 import { RealHost } from './real-host.js';
 import { type Recorded, record } from './recorder.js';
 import { compileReference, Reference } from './references.js';
-import { type Figure, type Measurement, type Missing, NotRun, type Result } from './result.js';
+import { type Figure, type Measurement, NotRun, type Result } from './result.js';
 import { cleanup, scratch } from './scratch.js';
 import { median } from './statistics.js';
 
-const COUNTS = [600, 5000] as const;
 const ROUNDS = 7;
 /** After the last write, this long without another means that the edit is over. */
 const CALM_MS = 700;
@@ -139,50 +138,48 @@ async function startWrites(
   return { next: () => reference.answer(), stop: () => reference.stop() };
 }
 
-export const policyEditMeasurement: Measurement = {
-  name: 'policy-edit',
-  gives: ['edit-600', 'edit-quota-600', 'edit-5000', 'edit-quota-5000', 'edit-ms-5000'],
-  async run(): Promise<Result> {
-    const figures: Figure[] = [];
-    const missing: Missing[] = [];
-    const notes: string[] = [];
-    const raw: Record<string, readonly number[]> = {};
-    const add = (id: string | null, where: string, edited: Edited): void => {
-      const [own, c, cpu] = [median(edited.subject), median(edited.c), median(edited.subjectCpu)];
-      const shown = `${number(own)} against ${number(c)} ms, ${edited.writes} writes, ${where}`;
-      notes.push(`Policy edit, ${shown}; ${number(cpu)} ms of CPU with telling libvirt and the cycle after it.`);
-      Object.assign(raw, {
-        [`edit.${where}.ms`]: edited.subject,
-        [`edit.${where}.cpu-ms`]: edited.subjectCpu,
-        [`edit.${where}.c.ms`]: edited.c,
-      });
-      if (id === null) return;
-      figures.push({ id, value: own / c, shown });
-      if (id === 'edit-5000') figures.push({ id: 'edit-ms-5000', value: own, shown: where });
-    };
-    for (const count of COUNTS) {
-      for (const quotas of [false, true]) {
-        const where = `${count} guests on fixtures, ${quotas ? 'with' : 'without'} quotas`;
-        const host = new FixtureHost(count, 'v2-no-systemd');
-        cleanup.defer('remove the host', () => host.remove());
-        const id = `edit-${quotas ? 'quota-' : ''}${count}`;
-        try {
-          add(id, where, await measure(host, quotas, false));
-        } catch (error) {
-          missing.push({ id, reason: (error as Error).message, missed: true });
-        }
-        host.remove();
-      }
-    }
-    for (const quotas of [false, true]) {
-      try {
-        const host = await RealHost.create({ count: 600, policy: policyOf(0, quotas, true) });
-        add(null, `600 real groups, ${quotas ? 'with' : 'without'} quotas`, await measure(host, quotas, true));
-        await host.remove();
-      } catch (error) {
-        notes.push(`Policy edit on real groups: not run: ${(error as Error).message}`);
-      }
-    }
-    return { figures, missing, notes, raw };
-  },
-};
+async function measured(host: BenchHost & { remove(): void | Promise<void> }, of: Of): Promise<Result> {
+  const { id, where, quotas, real } = of;
+  const edited = await measure(host, quotas, real);
+  const [own, c, cpu] = [median(edited.subject), median(edited.c), median(edited.subjectCpu)];
+  const shown = `${number(own)} against ${number(c)} ms, ${edited.writes} writes`;
+  const figures: Figure[] = [{ id, value: own / c, shown }];
+  if (id === 'edit-5000') figures.push({ id: 'edit-ms-5000', value: own, shown: where });
+  return {
+    figures,
+    notes: [`Policy edit, ${where}: ${shown}; ${number(cpu)} ms of CPU with telling libvirt and the cycle after it.`],
+    raw: { [`${id}.ms`]: edited.subject, [`${id}.cpu-ms`]: edited.subjectCpu, [`${id}.c.ms`]: edited.c },
+  };
+}
+
+interface Of {
+  readonly id: string;
+  readonly where: string;
+  readonly quotas: boolean;
+  readonly real: boolean;
+}
+
+export function editOn(count: number, quotas: boolean): Measurement {
+  const id = `edit-${quotas ? 'quota-' : ''}${count}`;
+  const where = `${count} guests on fixtures, ${quotas ? 'with' : 'without'} quotas`;
+  return {
+    name: id,
+    gives: id === 'edit-5000' ? [id, 'edit-ms-5000'] : [id],
+    async run() {
+      const host = new FixtureHost(count, 'v2-no-systemd');
+      cleanup.defer('remove the host', () => host.remove());
+      return measured(host, { id, where, quotas, real: false });
+    },
+  };
+}
+
+export function editOnReal(count: number, quotas: boolean): Measurement {
+  const id = `edit-real-${quotas ? 'quota-' : ''}${count}`;
+  const where = `${count} real groups, ${quotas ? 'with' : 'without'} quotas`;
+  return {
+    name: id,
+    gives: [id],
+    run: async () =>
+      measured(await RealHost.create({ count, policy: policyOf(0, quotas, true) }), { id, where, quotas, real: true }),
+  };
+}

@@ -20,6 +20,12 @@ export interface Missing {
 export interface Result {
   readonly figures: readonly Figure[];
   readonly missing?: readonly Missing[];
+  /** For how they grow with the number of guests. */
+  readonly costs?: readonly {
+    readonly what: 'cycle' | 'scrape' | 'rss';
+    readonly count: number;
+    readonly cost: number;
+  }[];
   /** What else was seen, for the page. */
   readonly notes?: readonly string[];
   /** Every single value, by name. */

@@ -9,18 +9,20 @@ import type { Core } from '../src/assemble.js';
 import { cpuMs, openLimit } from './cpu.js';
 import { begin, steadyCycle } from './daemon-core.js';
 import { withReserve } from './descriptors.js';
-import { FixtureHost } from './fixture-host.js';
+import { FixtureHost, nameOf, policyText } from './fixture-host.js';
 import { type Contestant, interleave } from './interleave.js';
+import { RealHost } from './real-host.js';
 import { type Recorded, record } from './recorder.js';
 import { compileReference, Reference } from './references.js';
-import type { Figure, Measurement, Missing, Result } from './result.js';
+import type { Figure, Measurement, Result } from './result.js';
 import { cleanup, scratch } from './scratch.js';
-import { growthExponent, median } from './statistics.js';
+import { median } from './statistics.js';
 
-const COUNTS = [100, 300, 600, 1000, 5000] as const;
 const LETTERS = { kept: 'K', opened: 'O', listed: 'D', status: 'S' } as const;
 /** Descriptors that a C loop needs for itself. */
 const SPARE = 32;
+/** A guest of two vCPUs has no fewer that count; what is below was read in part. */
+const FILES_A_GUEST = 15;
 
 export interface Accesses {
   /** Once each, descriptors kept. */
@@ -80,19 +82,23 @@ export function subject(core: Core): Contestant {
   return { name: 'subject', round: () => cpuMs(() => steadyCycle(core)) };
 }
 
-interface Measured {
-  readonly count: number;
-  readonly subject: readonly number[];
-  readonly kept: readonly number[];
-  readonly same: readonly number[];
-  readonly accesses: Accesses;
-  readonly compliant: number;
+interface BenchHost {
+  readonly libvirt: FixtureHost['libvirt'];
+  readonly guests: readonly unknown[];
+  assemble(): Core;
+  advance?(): void;
+  remove(): void | Promise<void>;
 }
 
-async function measure(count: number, rounds: number): Promise<Measured> {
+async function measure(
+  make: () => BenchHost | Promise<BenchHost>,
+  where: string,
+  rounds: number,
+  of: Of,
+): Promise<Result> {
   const loops = new Loops();
-  const host = new FixtureHost(count);
-  cleanup.defer('remove the host', () => host.remove());
+  const host = await make();
+  const count = host.guests.length;
   const core = host.assemble();
   await begin(core, host.libvirt);
   const accesses = accessesOf(await record(() => steadyCycle(core)));
@@ -100,66 +106,61 @@ async function measure(count: number, rounds: number): Promise<Measured> {
   const costs = await interleave([subject(core), ...loops.contestants], {
     warmups: 3,
     rounds,
-    before: () => host.advance(),
+    before: () => host.advance?.(),
   });
   const compliant = core.snapshots.build().domains.filter((one) => one.compliant).length;
   await loops.stop();
   await core.reconciler.stop();
   core.guests.close();
-  host.remove();
-  const { subject: own = [], kept = [], same = [] } = costs;
-  return { count, subject: own, kept, same, accesses, compliant };
+  await host.remove();
+  const { subject: subjectMs = [], kept: keptMs = [], same: sameMs = [] } = costs;
+  const [own, kept, same] = [median(subjectMs), median(keptMs), median(sameMs)];
+  const filesAGuest = accesses.kept.length / count;
+  const note = `Steady cycle, ${where}: ${ms(own)}; C with kept descriptors ${ms(kept)} (${(own / kept).toFixed(2)} ×), C with the very same ${accesses.same.length} accesses ${ms(same)} (${(own / same).toFixed(2)} ×); ${filesAGuest.toFixed(1)} files and ${(accesses.same.length / count).toFixed(1)} accesses a guest; ${compliant} of ${count} guests compliant.`;
+  const raw = { [`${of.id}.subject.ms`]: subjectMs, [`${of.id}.c-kept.ms`]: keptMs, [`${of.id}.c-same.ms`]: sameMs };
+  const writes: Figure = { id: of.writes, value: accesses.writes, shown: where };
+  // A cycle that cannot read all of its guests is cheaper for what it leaves out.
+  if (compliant < count || filesAGuest < FILES_A_GUEST) {
+    const reason = `not all files of ${count} guests can be read with ${openLimit()} open files`;
+    return { figures: [writes], missing: [{ id: of.id, reason, missed: true }], notes: [note], raw };
+  }
+  const ratio: Figure = { id: of.id, value: own / kept, shown: `${ms(own)} against ${ms(kept)} of CPU` };
+  const grows = of.grows ? [{ what: 'cycle', count, cost: own } as const] : [];
+  return { figures: [ratio, writes], notes: [note], raw, costs: grows };
 }
 
-export const steadyCycleMeasurement: Measurement = {
-  name: 'steady-cycle',
-  gives: ['steady-600', 'steady-1000', 'steady-5000', 'writes', 'growth-cycle'],
-  async run({ short }): Promise<Result> {
-    const counts = short ? [200, 800] : COUNTS;
-    const figures: Figure[] = [];
-    const missing: Missing[] = [];
-    const notes: string[] = [];
-    const raw: Record<string, readonly number[]> = {};
-    const medians: { count: number; cost: number }[] = [];
-    let writes = 0;
-    let filesAGuest: number | null = null;
-    for (const count of counts) {
-      const measured = await measure(count, short ? 5 : 9);
-      const [own, kept, same] = [median(measured.subject), median(measured.kept), median(measured.same)];
-      const { accesses, compliant } = measured;
-      writes += accesses.writes;
-      Object.assign(raw, {
-        [`steady-${count}.subject.ms`]: measured.subject,
-        [`steady-${count}.c-kept.ms`]: measured.kept,
-        [`steady-${count}.c-same.ms`]: measured.same,
-      });
-      // A cycle that cannot read all of its guests is cheaper for what it leaves out.
-      filesAGuest ??= accesses.kept.length / count;
-      const isWhole = compliant === count && accesses.kept.length / count > filesAGuest * 0.95;
-      if (isWhole) {
-        medians.push({ count, cost: own });
-        figures.push({ id: `steady-${count}`, value: own / kept, shown: `${ms(own)} against ${ms(kept)} of CPU` });
-      } else {
-        const reason = `not all files of ${count} guests can be read with ${openLimit()} open files`;
-        missing.push({ id: `steady-${count}`, reason, missed: true });
-      }
-      notes.push(
-        `Steady cycle, ${count} guests on fixtures: ${ms(own)}; C with kept descriptors ${ms(kept)} (${(own / kept).toFixed(2)} ×), C with the very same ${accesses.same.length} accesses ${ms(same)} (${(own / same).toFixed(2)} ×); ${accesses.kept.length} files, ${(accesses.same.length / count).toFixed(1)} accesses a guest; ${compliant} of ${count} guests compliant.`,
-      );
-    }
-    figures.push({
-      id: 'writes',
-      value: writes,
-      shown: `${writes} writes in one cycle at each of ${counts.join(', ')} guests`,
-    });
-    const growing = medians.filter(({ count }) => short || count >= 600);
-    const growth = growthExponent(growing);
-    if (growing.at(-1)?.count !== counts.at(-1)) {
-      missing.push({ id: 'growth-cycle', reason: `nothing to compare at ${counts.at(-1)}`, missed: true });
-    } else if (growth !== null) figures.push({ id: 'growth-cycle', value: growth, growth, shown: growth.toFixed(3) });
-    return { figures, missing, notes, raw };
-  },
-};
+interface Of {
+  readonly id: string;
+  readonly writes: string;
+  readonly grows: boolean;
+}
+
+/** At one size, on fixtures. */
+export function steadyOn(count: number): Measurement {
+  const of: Of = { id: `steady-${count}`, writes: `writes-${count}`, grows: true };
+  return {
+    name: of.id,
+    gives: [of.id, of.writes],
+    run: ({ short }) => {
+      const make = (): FixtureHost => {
+        const host = new FixtureHost(count);
+        cleanup.defer('remove the host', () => host.remove());
+        return host;
+      };
+      return measure(make, `${count} guests on fixtures`, short ? 5 : 9, of);
+    },
+  };
+}
+
+/** At one size, in the kernel's own groups. */
+export function steadyOnReal(count: number): Measurement {
+  const of: Of = { id: `steady-real-${count}`, writes: `writes-real-${count}`, grows: false };
+  return {
+    name: of.id,
+    gives: [of.id, of.writes],
+    run: () => measure(() => RealHost.create({ count, policy: policyText(), nameOf }), `${count} real groups`, 9, of),
+  };
+}
 
 function ms(value: number): string {
   return `${value.toFixed(1)} ms`;
