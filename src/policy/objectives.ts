@@ -3,6 +3,7 @@
  * window. Syntax tree in, {@link Objective}s out; each SLI takes the bound that {@link SLIS} says and no other.
  */
 import { formatPosition } from '../errors.js';
+import { KEPT_DAYS } from '../slo/windows.js';
 import { entryOf, type MapNode, type PolicyNode, quoted } from './ast.js';
 import { didYouMean, type Findings } from './findings.js';
 import { asList, asMap, knownKeys, readValue, required } from './read.js';
@@ -12,7 +13,9 @@ import { duration, leafType, objectiveShare, percent } from './value-types.js';
 
 const EXAMPLE = '- { sli: cpu.delivered, at-least: 95%, of: 99.9%, window: 30d }';
 const latency = duration('10us', '60s');
-const rollingWindow = duration('1m', '366d');
+/** Error budgets are kept for so long; see the budget store. */
+const LONGEST_WINDOW = `${KEPT_DAYS}d`;
+const rollingWindow = duration('1m', LONGEST_WINDOW);
 
 /** `month` is the calendar month; any other window rolls. */
 export const objectiveWindow = leafType<Objective['window']>(
@@ -25,7 +28,7 @@ export const objectiveWindow = leafType<Objective['window']>(
     const refusal = {
       ok: false,
       reason: issue?.message ?? '',
-      fix: 'write month, or a duration from 1m to 366d such as 30d',
+      fix: `write month, or a duration from 1m to ${LONGEST_WINDOW} such as 30d: history is kept for that long`,
     } as const;
     return range ? { ...refusal, range } : refusal;
   },

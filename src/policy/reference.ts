@@ -5,7 +5,9 @@
 import type { Control, KeySpec } from '../controls/control.js';
 import { PLANNED_PROMISES } from '../controls/planned.js';
 import { CONTROLS, PROMISES } from '../controls/registry.js';
-import { DEFAULT_PRIORITY, PRIORITY_MAX, SLIS } from './schema.js';
+import { ALL_SLIS } from '../slo/slis.js';
+import { KEPT_DAYS } from '../slo/windows.js';
+import { DEFAULT_PRIORITY, PRIORITY_MAX } from './schema.js';
 
 export function policyReference(
   controls: readonly Control[] = CONTROLS,
@@ -34,8 +36,14 @@ function objectiveTable(): string {
     'at-most-duration': "`at-most`, a duration; the class's `disk.latency` where it is left out",
     none: 'none',
   };
-  const lines = Object.entries(SLIS).map(([sli, kind]) => row([`\`${sli}\``, bounds[kind] ?? '']));
-  return [OBJECTIVES, '', row(['`sli`', 'Bound of a good slice']), row(['---', '---']), ...lines].join('\n');
+  const lines = ALL_SLIS.map(({ name, bound, help }) => row([`\`${name}\``, bounds[bound] ?? '', help]));
+  return [
+    OBJECTIVES,
+    '',
+    row(['`sli`', 'Bound of a good slice', 'What is measured']),
+    row(['---', '---', '---']),
+    ...lines,
+  ].join('\n');
 }
 
 function row(cells: readonly string[]): string {
@@ -102,7 +110,7 @@ Units are case-sensitive. Numbers are plain decimals. A network limit may also b
 const OBJECTIVES = `## Objectives
 
 An objective says which share of time slices must be good over a window: \`of\`, strictly between 0 and 100 %, and
-\`window\`, a duration from \`1m\` or \`month\` for the calendar month. A class has at most one objective on
+\`window\`, a duration from \`1m\` to \`${KEPT_DAYS}d\`, for which history is kept, or \`month\` for the calendar month. A class has at most one objective on
 an SLI. What makes a slice good depends on the SLI:`;
 
 const REST = `## Assignments

@@ -1,6 +1,9 @@
 /** The stretches of time that budgets and burn rates look back on. Calendar months are UTC's. */
 import type { Objective } from '../policy/types.js';
 
+/** No window is longer: for so many days the store keeps history, within the bytes that it may have. */
+export const KEPT_DAYS = 90;
+
 /** The windows of multi-window burn rate alerts (Google's SRE workbook, chapter 5, and Sloth). */
 export const BURN_SECONDS = {
   '5m': 300,

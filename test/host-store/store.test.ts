@@ -7,6 +7,7 @@ import { ABSENT, goodAndBad, packCodes, pairCode, unpackCodes } from '../../src/
 import { SloStore } from '../../src/host/slo-store/store.js';
 import type { Objective } from '../../src/policy/types.js';
 import { RESULTS } from '../../src/slo/types.js';
+import { KEPT_DAYS } from '../../src/slo/windows.js';
 import { closedBucket, collect, keys, nameOf, opened, temporaryDirectory } from './store-bench.js';
 
 const FIRST = 20_730 * 288;
@@ -209,6 +210,7 @@ describe('a directory', () => {
     await small.append([closedBucket(FIRST + 5 * 288, [[A, 300, 0, 0]])]);
     await small.close();
     assert.deepEqual(readdirSync(directory), ['2026-10-09.slo']);
+    assert.match(small.error ?? '', /^history goes back to 2026-10-09 only: more than 1 bytes are not kept$/);
   });
 });
 
@@ -269,6 +271,26 @@ test('budgets after any history of slices, gaps, leaps, ends and kills are those
     }),
     { numRuns: 40 },
   );
+});
+
+test('the longest window that a policy may have is kept whole', async (t) => {
+  const directory = temporaryDirectory(t);
+  const store = new SloStore(directory);
+  await store.open();
+  for (let day = 0; day <= 100; day += 1) {
+    // At noon.
+    await store.append([closedBucket(FIRST + day * 288 + 144, [[A, 300, 0, 0]])]);
+  }
+  const nowMs = (FIRST + 100 * 288 + 145) * 300_000;
+  assert.ok((store.oldestMs ?? nowMs) <= nowMs - KEPT_DAYS * 86_400_000);
+  assert.equal(store.error, null);
+  await store.close();
+  const { budgets, store: again } = await opened(directory);
+  const window = { kind: 'rolling', seconds: KEPT_DAYS * 86_400 } as const;
+  budgets.objectives(A.uuid, A.className, [{ ...(held[0] as Objective), window }]);
+  const good = budgets.stateOf(A.uuid, nowMs)[0]?.totals.good ?? 0;
+  assert.ok(Math.abs(good - 91 * 300) <= 300, `${good}`);
+  await again.close();
 });
 
 test('a bad run goes on through a restart', async (t) => {

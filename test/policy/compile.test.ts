@@ -111,6 +111,16 @@ describe('a class', () => {
     );
   });
 
+  it('refuses a window that is longer than history is kept', () => {
+    const found = (window: string) =>
+      errorsOf(`version: 1\nclasses:\n  gold: { objectives: [{ sli: available, of: 99%, window: ${window} }] }\n`);
+    assert.deepEqual(found('90d'), []);
+    assert.match(
+      found('91d').join('\n'),
+      /^p\.yaml:3:\d+: window .*91d.*POLICY_VALUE_RANGE.* from 1m to 90d such as 30d: history is kept for that long$/,
+    );
+  });
+
   it('gives its disk.latency to an objective that has none of its own', () => {
     const body = '{ disk: { latency: 20ms }, objectives: [{ sli: disk.latency, of: 50%, window: 1h }] }';
     assert.deepEqual(goldClass(body).objectives[0]?.atMost, { seconds: 0.02 });

@@ -33,7 +33,7 @@ const ALL_KINDS = (Object.keys(SLIS) as (keyof typeof SLIS)[])
       'at-most-duration': ', at-most: 10ms',
       none: '',
     };
-    const window = ['30d', 'month', '7d', '1d', '12h', '10m', '1m', '90d', '366d'][index];
+    const window = ['30d', 'month', '7d', '1d', '12h', '10m', '1m', '90d', '60d'][index];
     const of = ['99.9%', '99%', '99.95%', '95%', '90%', '80%', '99%', '50%', '99.999%'][index];
     return `{ sli: ${sli}${bound[SLIS[sli]]}, of: ${of}, window: ${window} }`;
   })

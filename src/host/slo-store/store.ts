@@ -7,12 +7,13 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKETS_PER_DAY, type ClosedBucket, type RestoreSink } from '../../slo/buckets.js';
 import type { BudgetSource } from '../../slo/budgets.js';
+import { KEPT_DAYS } from '../../slo/windows.js';
 import { syncDirectory } from '../state-file.js';
 import { decodeDay } from './day-codec.js';
 import { DayFile, readDayFile } from './day-file.js';
 
 export interface SloStoreOptions {
-  /** Days to keep, up to 400. */
+  /** Days to keep, up to 400; as a rule those of the longest window, which begins and ends in the middle of one. */
   readonly retentionDays?: number;
   /** Days go earlier when all of them are larger than this. */
   readonly limitBytes?: number;
@@ -49,12 +50,14 @@ export class SloStore implements BudgetSource {
   #writeError: string | null = null;
   /** Buckets that waited for too long. */
   #lost = 0;
+  /** Days went earlier than they should: there was no room for them. */
+  #isShort = false;
   /** What could not be read; the rest was. */
   readonly damage: StoreDamage[] = [];
 
   constructor(directory: string, options: SloStoreOptions = {}) {
     this.#directory = directory;
-    this.#retentionDays = Math.max(1, Math.min(400, options.retentionDays ?? 91));
+    this.#retentionDays = Math.max(1, Math.min(400, options.retentionDays ?? KEPT_DAYS + 1));
     this.#limitBytes = options.limitBytes ?? 200 * 1024 * 1024;
     this.#retryMs = options.retryMs ?? 30_000;
   }
@@ -70,10 +73,16 @@ export class SloStore implements BudgetSource {
     if (this.#busySinceMs !== null && performance.now() - this.#busySinceMs > SLOW_MS) {
       return `the disk has not answered for ${Math.round((performance.now() - this.#busySinceMs) / 1000)} s`;
     }
-    const problem = this.#writeError ?? this.#readError;
+    const problem = this.#writeError ?? this.#readError ?? this.#shortness;
     if (this.#lost === 0) return problem;
     const lost = `${this.#lost} buckets of five minutes could not be stored and are unknown after a restart`;
     return problem === null ? lost : `${problem}; ${lost}`;
+  }
+
+  get #shortness(): string | null {
+    const [oldest = ''] = [...this.#files.keys()].sort();
+    if (!this.#isShort || this.#files.size >= this.#retentionDays) return null;
+    return `history goes back to ${oldest.slice(0, 10)} only: more than ${this.#limitBytes} bytes are not kept`;
   }
 
   /** Start of the oldest day that is kept; null without any. */
@@ -207,6 +216,7 @@ export class SloStore implements BudgetSource {
     const others = [...this.#files.keys()].filter((name) => name !== current).sort();
     for (const name of others) {
       if (this.#files.size <= this.#retentionDays && this.bytes <= this.#limitBytes) return;
+      if (this.#files.size <= this.#retentionDays) this.#isShort = true;
       await rm(join(this.#directory, name), { force: true });
       this.#files.delete(name);
     }
