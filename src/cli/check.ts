@@ -44,11 +44,12 @@ export const check: Verb = {
       return EXIT_ERROR;
     }
     const { generation, warnings } = result;
-    const { classes, assignments, schedules, files } = generation;
+    const { classes, assignments, schedules, maintenance, files } = generation;
     const counts = {
       classes: classes.size,
       assignments: assignments.length,
       schedules: schedules.length,
+      maintenance: maintenance.length,
       files: files.length,
     };
     if (!context.json) err.write(renderProblems(warnings, 'warning', err.color));
@@ -57,6 +58,7 @@ export const check: Verb = {
         plural(counts.classes, 'class', 'classes'),
         plural(counts.assignments, 'assignment'),
         plural(counts.schedules, 'schedule'),
+        plural(counts.maintenance, 'maintenance window'),
       ];
       return `OK: ${parts.join(', ')} in ${plural(counts.files, 'file')}; generation ${generation.id}\n`;
     });

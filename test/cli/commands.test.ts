@@ -291,14 +291,19 @@ describe('check', () => {
       classes: new Map([['gold', {}]]) as never,
       assignments: [{}, {}] as never,
       schedules: [{}] as never,
-      maintenance: [],
+      maintenance: [{}] as never,
     },
   };
   test('says what it read, with the warnings apart', async () => {
     const run = await command(['check'], { services: { loadPolicyDirectory: async () => good } });
-    assert.equal(run.out, 'OK: 1 class, 2 assignments, 1 schedule in 1 file; generation 3f9a1c20be47\n');
+    assert.equal(
+      run.out,
+      'OK: 1 class, 2 assignments, 1 schedule, 1 maintenance window in 1 file; generation 3f9a1c20be47\n',
+    );
     assert.equal(run.err, '/p/a.yaml:2:3: warning: m [POLICY_EMPTY]\n  → f\n');
     assert.equal(run.code, 0);
+    const json = await command(['check', '-o', 'json'], { services: { loadPolicyDirectory: async () => good } });
+    assert.equal(JSON.parse(json.out).maintenance, 1);
   });
   test('lists all problems and fails', async () => {
     const bad = { ok: false as const, problems: [problem, problem] };

@@ -51,7 +51,10 @@ describe('check', () => {
       writeFileSync(file, GOOD, { mode: 0o600 });
       const good = virtslad(['check', file]);
       assert.deepEqual([good.status, good.stderr], [0, '']);
-      assert.match(good.stdout, /^OK: 1 class, 1 assignment, 0 schedules in 1 file; generation [0-9a-f]{12}\n$/);
+      assert.match(
+        good.stdout,
+        /^OK: 1 class, 1 assignment, 0 schedules, 0 maintenance windows in 1 file; generation [0-9a-f]{12}\n$/,
+      );
       writeFileSync(file, GOOD.replace('limit: 50%', 'limt: 50%, weight: 0'));
       const bad = virtslad(['check', file]);
       assert.deepEqual([bad.status, bad.stdout], [1, '']);
