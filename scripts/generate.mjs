@@ -65,8 +65,8 @@ async function examplePolicies(load) {
 }
 
 async function load(module) {
-  const path = join(ROOT, 'dist', module);
-  if (!existsSync(path)) throw new SetupError(`dist/${module} is missing: it did not compile`);
+  const path = join(ROOT, 'build', 'src', module);
+  if (!existsSync(path)) throw new SetupError(`build/src/${module} is missing: it did not compile`);
   return import(pathToFileURL(path).href);
 }
 

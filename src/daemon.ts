@@ -1,15 +1,15 @@
 /**
- * The daemon's life: locks, loads, connects, serves, reconciles, and leaves with all limits in place. Also opens the
- * core for a lone command. What it lacks at start (libvirt, policies, a port) it says, and goes on without.
+ * The daemon's life: locks, loads, connects, serves, reconciles, and leaves with all limits in place. What it
+ * lacks at start (libvirt, policies, a port) it says, and goes on without.
  */
-import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { assemble, type Core } from './assemble.js';
 import type { Config } from './config/types.js';
+import { type Closer, end, loadState, takeLocks } from './core-life.js';
 import { VirtsladError } from './errors.js';
 import { readHostFacts } from './host/host-facts.js';
-import { type Lock, makeDirectory, takeLock } from './host/lock.js';
+import { makeDirectory } from './host/lock.js';
 import { notify, watchdogIntervalMs } from './host/systemd/notify.js';
 import { createWebServer } from './http/server.js';
 import { createControlSocket } from './http/socket.js';
@@ -18,25 +18,8 @@ import { createMetrics, type Metrics } from './metrics/metrics.js';
 import { nextMaintenanceBoundary, openMaintenance } from './policy/maintenance.js';
 import { nextBoundary, openSchedules } from './policy/schedule.js';
 import { watchPolicyDirectory } from './policy/watch.js';
-import { planOf } from './reconcile/cycle.js';
-import { lookAhead } from './reconcile/operator.js';
-import { countReach } from './reconcile/reach.js';
-import { changesOf } from './reconcile/settle.js';
-import type { Commands, PlanReport } from './reconcile/types.js';
 import { readVersion } from './version.js';
 
-/** A core without a daemon around it, for one command. */
-export interface LocalSession {
-  plan(): Promise<PlanReport>;
-  readonly commands: Commands;
-  /** False: a thread is stuck in a native call, and the process cannot end the usual way. */
-  close(): Promise<boolean>;
-}
-
-type Closer = () => void | Promise<void>;
-
-/** SIGTERM must end the daemon within 5 s: what is still open then is left. */
-const STOP_MS = 3_000;
 const LISTEN_AGAIN_MS = 30_000;
 const READ_AGAIN_MS = 10_000;
 /** Policies and the wall clock change under a timer: the next boundary is worked out anew this often. */
@@ -81,84 +64,6 @@ export async function runDaemon(config: Config, log: Log, signal: AbortSignal): 
   return { clean: await end(core, lock, log, closers) };
 }
 
-/** `write: false` takes no lock and writes nothing; `write: true` takes the one-writer lock or fails RUN_LOCKED. */
-export async function openLocal(
-  config: Config,
-  log: Log,
-  { write }: { readonly write: boolean },
-): Promise<LocalSession> {
-  if (write) makeDirectory(config.stateDir, 0o700);
-  const lock = write ? takeLocks(config) : null;
-  const core = assemble({ config, log, version: readVersion(), write, watch: false, onCycle: () => undefined });
-  const abort = new AbortController();
-  await loadState(core, config, log, !write);
-  await core.libvirt.start(abort.signal);
-  const loaded = await core.parts.generations.reload();
-  await core.parts.inventory.resync();
-  if (!write) await core.parts.generations.preview((from, to) => countReach(core.parts, from, to));
-  return {
-    commands: core.operator,
-    async plan() {
-      if (!loaded) throw new VirtsladError(core.parts.generations.rejected);
-      const { inventory, generations } = core.parts;
-      await core.reconciler.judge();
-      await lookAhead(
-        core.parts,
-        inventory.all().map(({ uuid }) => uuid),
-      );
-      await core.reconciler.full();
-      const plans = inventory.all().map(({ uuid }) => planOf(core.parts, uuid));
-      const changes = [
-        ...plans.flatMap((plan) => (plan === null ? [] : changesOf(plan))),
-        ...core.parts.ioCost.changes(),
-        ...core.parts.slices.changes(),
-      ];
-      return { generation: generations.active?.id ?? null, snapshot: core.snapshots.build(), changes };
-    },
-    async close() {
-      const clean = await end(core, lock, log);
-      abort.abort();
-      return clean;
-    },
-  };
-}
-
-/** Of the host and of the state: a run directory that was removed must not let a second writer at the same journal. */
-function takeLocks({ runDir, stateDir }: Config): Lock {
-  const host = takeLock(runDir);
-  // flock(2) holds against a second descriptor of the same process too.
-  if (existsSync(stateDir) && realpathSync(stateDir) === realpathSync(runDir)) return host;
-  try {
-    const state = takeLock(stateDir);
-    return {
-      release() {
-        state.release();
-        host.release();
-      },
-    };
-  } catch (error) {
-    host.release();
-    throw error;
-  }
-}
-
-async function loadState(core: Core, config: Config, log: Log, readOnly = false): Promise<void> {
-  const { journal, handsOff, generations, labels } = core.parts;
-  for (const [what, load] of [
-    ['journal', () => journal.load({ readOnly })],
-    ['hands-off list', () => handsOff.load({ readOnly })],
-    ['accepted policies', () => generations.loadAccepted()],
-    ['label register', () => labels.register.load({ readOnly })],
-    ['label actions', () => labels.state.load({ readOnly })],
-  ] as const) {
-    await load().catch((error: Error) => {
-      core.snapshots.lacks.set(what, `${what}: cannot be read from ${config.stateDir}: ${error.message}`);
-      log.error('state.unreadable', { what, reason: error.message });
-    });
-  }
-  if (journal.damaged !== null) log.error('journal.damaged', { aside: journal.damaged });
-}
-
 /** The web server and the socket come first: they say what the rest still lacks. */
 async function serve(
   core: Core,
@@ -188,9 +93,6 @@ async function serve(
   const path = join(config.runDir, 'virtslad.sock');
   const socket = createControlSocket({ path, commands: core.operator, log, version: readVersion() });
   await socket.start(signal);
-  void readHostFacts().then((facts) => {
-    core.snapshots.hostFacts = facts;
-  });
   return [() => web.stop(), () => socket.stop()];
 }
 
@@ -230,6 +132,10 @@ async function begin(core: Core, config: Config, log: Log, signal: AbortSignal):
   };
   process.on('SIGHUP', onHangup);
   signal.addEventListener('abort', () => process.off('SIGHUP', onHangup), { once: true });
+  // It starts programs, which can wait until the guests have what they were promised.
+  void readHostFacts().then((facts) => {
+    core.snapshots.hostFacts = facts;
+  });
   notify('READY=1');
   log.info('daemon.ready', { guests: parts.inventory.all().length, lacks: core.snapshots.build().lacks });
 }
@@ -265,23 +171,4 @@ function measureEventLoop(core: Core): () => void {
     clearInterval(timer);
     delay.disable();
   };
-}
-
-/** Limits stay in place. False when a thread is stuck in a native call, for which nothing can wait. */
-async function end(core: Core, lock: Lock | null, log: Log, closers: readonly Closer[] = []): Promise<boolean> {
-  notify('STOPPING=1');
-  const { parts, reconciler, guests, libvirt, systemd } = core;
-  const tidy = (async () => {
-    guests.arrivals?.stop();
-    await Promise.allSettled([reconciler.stop(), parts.labels.close(), ...closers.map(async (close) => close())]);
-    await Promise.all([parts.history.flush(), core.serviceLevels.close()]);
-    await Promise.all([libvirt.stop(), systemd.stop()]);
-    parts.slices.close();
-    parts.ioCost.close();
-    guests.close();
-  })();
-  await Promise.race([tidy, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())]);
-  if (closers.length > 0) log.info('daemon.stop', {}, 'limits stay in place');
-  lock?.release();
-  return libvirt.status().abandonedWorkers === 0;
 }

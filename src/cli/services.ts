@@ -3,9 +3,9 @@
  * load libvirt, and a verb's test gives its own.
  */
 import type { Config } from '../config/types.js';
-import type { LocalSession } from '../daemon.js';
 import type { LaunchOptions, NotStarted } from '../launch-guest.js';
 import type { Log, LogFormat, LogLevel, ProcessLog } from '../log.js';
+import type { LocalSession } from '../lone-command.js';
 import type { LoadResult } from '../policy/loader.js';
 import type { Generation } from '../policy/types.js';
 import type { ApplyReport, Target } from '../reconcile/types.js';
@@ -57,7 +57,7 @@ export function createServices(environment: Readonly<Record<string, string | und
       return 0;
     },
     async openLocal(config, log, options) {
-      const { openLocal } = await import('../daemon.js');
+      const { openLocal } = await import('../lone-command.js');
       const session = await openLocal(config, log, options);
       const close = async (): Promise<boolean> => {
         const clean = await session.close();

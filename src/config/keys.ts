@@ -2,7 +2,7 @@
  * Every key of the daemon's configuration, once: what it accepts, its default, what it means, whether a flag of the
  * same name exists and whether a reload takes it. The file's schema, the flags and the reference page derive from here.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from '../units.js';
 
 export interface ConfigKey<S extends z.ZodType = z.ZodType> {

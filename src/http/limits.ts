@@ -69,8 +69,6 @@ export function fastifyOptions(limits: HttpLimits): FastifyHttpOptions<Server> {
     forceCloseConnections: true,
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    // A body is what its schema says, or refused: nothing is converted, dropped or filled in.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
     frameworkErrors: sendFrameworkError,
     http: {
       headersTimeout: limits.headersTimeoutMs,

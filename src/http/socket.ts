@@ -3,10 +3,11 @@
  * socket that only its owner can open; that file mode is the whole of the access control. `client.ts` is its other end.
  */
 import { chmod, lstat, rename, rm } from 'node:fs/promises';
-import { type FastifyInstance, type FastifySchema, fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { VirtsladError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Commands, Target } from '../reconcile/types.js';
+import { APPLY, checkBodies, HOLD, NOTHING, TARGET } from './bodies.js';
 import { bound, fastifyOptions, type HttpLimits, SOCKET_LIMITS } from './limits.js';
 import { installErrorHandlers } from './problems.js';
 
@@ -89,34 +90,6 @@ function listenFailed(path: string, message: string, cause?: unknown): VirtsladE
   );
 }
 
-const NAME = { type: 'string', minLength: 1, maxLength: 4096 } as const;
-const NOTHING: FastifySchema = { body: { type: 'object', additionalProperties: false } };
-const TARGET: FastifySchema = {
-  body: {
-    type: 'object',
-    oneOf: [
-      { required: ['domain'], properties: { domain: NAME }, additionalProperties: false },
-      { required: ['all'], properties: { all: { const: true } }, additionalProperties: false },
-    ],
-  },
-};
-const HOLD: FastifySchema = {
-  body: {
-    type: 'object',
-    required: ['domain', 'forSeconds'],
-    properties: { domain: NAME, forSeconds: { type: ['number', 'null'], exclusiveMinimum: 0, maximum: 315_360_000 } },
-    additionalProperties: false,
-  },
-};
-const APPLY: FastifySchema = {
-  body: {
-    type: 'object',
-    required: ['acknowledge'],
-    properties: { acknowledge: { type: ['string', 'null'], minLength: 1, maxLength: 64 } },
-    additionalProperties: false,
-  },
-};
-
 /** The routes, not listening yet. */
 export function buildControlApp({ version, commands, log, limits }: ControlSocketOptions): FastifyInstance {
   const bounds: HttpLimits = { ...SOCKET_LIMITS, ...limits };
@@ -124,6 +97,7 @@ export function buildControlApp({ version, commands, log, limits }: ControlSocke
   bound(app, bounds);
   app.removeContentTypeParser('text/plain');
   installErrorHandlers(app, log);
+  checkBodies(app);
   app.addHook('preHandler', async (request) => {
     if (request.method === 'POST') {
       log.info('command.received', { command: request.url.replace('/v1/', ''), ...(request.body as object) });
@@ -136,15 +110,17 @@ export function buildControlApp({ version, commands, log, limits }: ControlSocke
     commands.domain(request.params.domain),
   );
   const inTime = <T>(work: Promise<T>): Promise<T> => withDeadline(work, bounds.handlerTimeoutMs);
-  app.post<{ Body: { acknowledge: string | null } }>('/v1/apply', { schema: APPLY }, ({ body }) =>
+  app.post<{ Body: { acknowledge: string | null } }>('/v1/apply', { schema: { body: APPLY } }, ({ body }) =>
     inTime(commands.apply({ acknowledge: body.acknowledge })),
   );
-  app.post<{ Body: Target }>('/v1/release', { schema: TARGET }, ({ body }) => inTime(commands.release(body)));
-  app.post<{ Body: Target }>('/v1/resume', { schema: TARGET }, ({ body }) => inTime(commands.resume(body)));
-  app.post<{ Body: { domain: string; forSeconds: number | null } }>('/v1/hold', { schema: HOLD }, ({ body }) =>
-    inTime(commands.hold({ domain: body.domain }, body.forSeconds)),
+  app.post<{ Body: Target }>('/v1/release', { schema: { body: TARGET } }, ({ body }) => inTime(commands.release(body)));
+  app.post<{ Body: Target }>('/v1/resume', { schema: { body: TARGET } }, ({ body }) => inTime(commands.resume(body)));
+  app.post<{ Body: { domain: string; forSeconds: number | null } }>(
+    '/v1/hold',
+    { schema: { body: HOLD } },
+    ({ body }) => inTime(commands.hold({ domain: body.domain }, body.forSeconds)),
   );
-  app.post('/v1/reload', { schema: NOTHING }, () => inTime(commands.reload()));
+  app.post('/v1/reload', { schema: { body: NOTHING } }, () => inTime(commands.reload()));
   return app;
 }
 

@@ -2,7 +2,7 @@
  * The JSON Schema (draft-07, which every editor's YAML support understands) of a policy file, built from the keys that
  * the controls declare. It gives completion and catches slips while typing; compile.ts knows more and has the last word.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KeySpec } from '../controls/control.js';
 import { CLASS_KEYS } from '../controls/registry.js';
 import { objectiveWindow } from './objectives.js';

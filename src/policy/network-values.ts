@@ -2,7 +2,7 @@
  * Leaf value of network.limit.in and network.limit.out: an average rate, or a map of average, peak and burst as libvirt
  * has them (formatdomain, "Quality of service"). Text or map in, {@link NetworkLimit} in bytes out.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { NETWORK_RATE_JSON, networkRate, SIZE_JSON, size, typeReason, type ValueIssueParams } from './value-types.js';
 
 export interface NetworkLimit {

@@ -3,7 +3,7 @@
  * A failure carries, for the error line, the reason (`is over 100 %`), the error code and what to write instead.
  * `.meta()` on each is its JSON Schema. Imports no control and not the registry, since those import this.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ErrorCode } from '../errors.js';
 import {
   type Parsed,

@@ -3,7 +3,7 @@
  * stands. Released: the originals were put back and nothing of ours returns. A hold may end by itself.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../host/clock.js';
 import { readIfPresent, setAside, writeDurably } from '../host/state-file.js';
 

@@ -3,7 +3,7 @@
  * never the file. Pure.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Original } from '../controls/control.js';
 
 /** What is known of one control on one domain: its originals, and the values of ours that may stand there. */

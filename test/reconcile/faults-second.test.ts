@@ -6,9 +6,9 @@ import promises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
-import { openLocal } from '../../src/daemon.js';
 import type { LibvirtOutcome } from '../../src/host/libvirt/client.js';
 import type { Log } from '../../src/log.js';
+import { openLocal } from '../../src/lone-command.js';
 import { HandsOffRegister } from '../../src/reconcile/hands-off.js';
 import { Bench, NO_REAL_GROUPS, pause } from './faults-bench.js';
 

@@ -3,8 +3,8 @@
  * domain that may choose a guest's label. In place and with the same words, so that it stays one process.
  */
 import { existsSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type Problem, VirtsladError } from '../../errors.js';
 import { verbIndex } from '../../launch/launcher-words.js';
 import { readRequest } from '../../launch/request.js';
@@ -13,15 +13,21 @@ import { readProcessLabel } from '../selinux/process-label.js';
 import { become, endOnSignals } from './become.js';
 import { readLastWords, readOwnProcess } from './own-process.js';
 
-const MAIN = fileURLToPath(new URL('../../main.js', import.meta.url));
-const LAUNCHER = fileURLToPath(new URL('../../launch.js', import.meta.url));
+/** The two executable files, side by side. */
+const MAIN = 'main.js';
+const LAUNCHER = 'launch.js';
 /** There while SELinux is. */
 const SELINUXFS_FILE = '/sys/fs/selinux/enforce';
 
 /** Whether this process is `virtslad` where `virtslad-launch` is wanted. */
 export function wantsLauncher(): boolean {
+  return existsSync(SELINUXFS_FILE) && basename(ownFile()) === MAIN;
+}
+
+/** The file that node was started with; empty when it is gone, as during an upgrade. */
+function ownFile(): string {
   const [, script = ''] = process.argv;
-  return existsSync(SELINUXFS_FILE) && existsSync(script) && realpathSync(script) === MAIN;
+  return existsSync(script) ? realpathSync(script) : '';
 }
 
 /**
@@ -30,10 +36,11 @@ export function wantsLauncher(): boolean {
  * @throws VirtsladError LAUNCH_LABEL
  */
 export async function becomeLauncher(qemu: readonly string[], signal: AbortSignal): Promise<void> {
+  const launcher = join(dirname(ownFile()), LAUNCHER);
   const given = process.argv.slice(2);
   const at = verbIndex(given, 'launch');
   const exact = readLastWords(given);
-  if (at < 0 || exact === null) throw new VirtsladError(problem('its own words cannot be told'));
+  if (at < 0 || exact === null) throw new VirtsladError(problem(launcher, 'its own words cannot be told'));
   endOnSignals();
   // A signal that came before is heard now or never.
   await nextTurn();
@@ -41,16 +48,16 @@ export async function becomeLauncher(qemu: readonly string[], signal: AbortSigna
   if (signal.aborted) return;
   const read = readRequest(qemu);
   const { errno } = become({
-    path: LAUNCHER,
-    words: [Buffer.from(LAUNCHER), ...exact.filter((_, index) => index !== at)],
+    path: launcher,
+    words: [Buffer.from(launcher), ...exact.filter((_, index) => index !== at)],
     environment: readOwnProcess().environment,
     descriptors: read.ok ? read.request.descriptors : [],
     label: null,
   });
-  throw new VirtsladError(problem(errno));
+  throw new VirtsladError(problem(launcher, errno));
 }
 
-function problem(reason: string): Problem {
+function problem(launcher: string, reason: string): Problem {
   const label = parseLabel(readProcessLabel('/proc', 'self') ?? '');
   const domain = label.ok ? label.label.type : 'its domain';
   const daemon = domain === 'virtslad_t';
@@ -59,7 +66,7 @@ function problem(reason: string): Problem {
     message: daemon
       ? `virtslad launch runs in the daemon's domain, virtslad_t, which starts no guests (${reason})`
       : `virtslad launch cannot become virtslad-launch from ${domain} (${reason})`,
-    where: LAUNCHER,
+    where: launcher,
     fix: daemon
       ? 'write virtslad-launch in place of virtslad launch: units and systemd-run start it in a domain of its own'
       : `see that the file is there and may be run: chmod 755, restorecon; ausearch -m avc says what the policy denies`,

@@ -3,7 +3,7 @@
  * agree with its checksum is damaged as a whole. Pure.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What `virtslad launch` made for one process. */
 export interface Launched {

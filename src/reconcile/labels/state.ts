@@ -3,7 +3,7 @@
  * again after an operator resumed it; which guest is on its way through save and restore, so that none is left off.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../../host/clock.js';
 import { readIfPresent, setAside, writeDurably } from '../../host/state-file.js';
 
