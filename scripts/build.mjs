@@ -34,7 +34,7 @@ export async function build({ tests = false, demo = false, signal } = {}) {
  * and the workers, which are started by their file's name, lie side by side in dist/, and so does what they share.
  */
 async function bundle() {
-  const { build: esbuild } = await import('esbuild');
+  const { build: esbuild, stop } = await import('esbuild');
   const modules = readdirSync(COMPILED, { recursive: true });
   const workers = modules.filter((path) => path.endsWith('-worker.js'));
   rmSync(DIST, { recursive: true, force: true });
@@ -57,6 +57,8 @@ async function bundle() {
   }).catch((error) => {
     throw new SetupError(`dist/ cannot be bundled: ${error.message}`);
   });
+  // Its process would stay as long as ours.
+  await stop();
   for (const command of COMMANDS) chmodSync(join(DIST, command), 0o755);
 }
 
