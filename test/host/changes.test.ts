@@ -76,7 +76,10 @@ test('a bad policy is refused with its place, and the last good one stays in for
   assert.doesNotMatch(stdout + stderr, /\n\s+at /, 'a stack trace');
   daemon.writePolicy(FILE, policy('45%'));
   await untilLimit(0.45);
-  assert.equal(await daemon.metric('virtsla_policy_last_reload_successful'), 1);
+  // A picture for scrapes may be a second old.
+  await waitUntil('the metric', async () => (await daemon.metric('virtsla_policy_last_reload_successful')) === 1, {
+    seconds: RELOAD_SECONDS,
+  });
   assert.equal((await daemon.virtslad('check')).code, 0);
 });
 
