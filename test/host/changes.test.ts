@@ -76,7 +76,7 @@ test('a bad policy is refused with its place, and the last good one stays in for
   assert.doesNotMatch(stdout + stderr, /\n\s+at /, 'a stack trace');
   daemon.writePolicy(FILE, policy('45%'));
   await untilLimit(0.45);
-  // A picture for scrapes may be a second old.
+  // The picture that scrapes see may be half a second old.
   await waitUntil('the metric', async () => (await daemon.metric('virtsla_policy_last_reload_successful')) === 1, {
     seconds: RELOAD_SECONDS,
   });
