@@ -51,11 +51,13 @@ const results: (Result & { name: string })[] = [];
 for (const { name, gives } of measurements) {
   const started = performance.now();
   process.stderr.write(`${name} … `);
-  const result = await measure(name).catch((error: Error): Result => ({
-    figures: [],
-    raw: {},
-    missing: gives.map((id) => ({ id, reason: error.message })),
-  }));
+  const result = await measure(name).catch(
+    (error: Error): Result => ({
+      figures: [],
+      raw: {},
+      missing: gives.map((id) => ({ id, reason: error.message })),
+    }),
+  );
   results.push({ name, ...result });
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
   for (const { id, value, shown } of result.figures) process.stderr.write(`  ${id}: ${number(value)} (${shown})\n`);
