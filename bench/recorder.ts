@@ -28,17 +28,25 @@ export async function record(work: () => Promise<unknown>): Promise<readonly Rec
   const functions = fs as unknown as Functions;
   const original = Object.fromEntries(NAMES.map((name) => [name, functions[name]])) as Functions;
   const opened = new Map<number, string>();
-  const note = (access: Access, path: string): void => void recorded.push({ access, path });
+  // Within a call that is noted itself: readFileSync opens and reads through the functions beside it, for some encodings.
+  let inside = false;
+  const note = (access: Access, path: string): void => {
+    if (!inside) recorded.push({ access, path });
+  };
   const pathOf = (fd: unknown): string => resolved(`/proc/self/fd/${fd}`);
   const by =
     (access: Access, name: string) =>
     (...args: unknown[]) => {
       const path = resolved(String(args[0]));
+      const outer = inside;
+      inside = true;
       try {
         const result = original[name]?.(...args);
+        inside = outer;
         note(access, path);
         return result;
       } catch (error) {
+        inside = outer;
         note('status', path);
         throw error;
       }
